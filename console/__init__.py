@@ -1,0 +1,1 @@
+"""THE DESK: what a person does at night."""

@@ -1,0 +1,18 @@
+"""Razorpay: signatures, envelopes, and its words in ours. No client in here: the ingress imports it."""
+
+from __future__ import annotations
+
+from gateways.gateway import Gateway
+from gateways.razorpay.envelope import EVENT_ID_HEADER, is_redelivery, read_envelope
+from gateways.razorpay.events import translate
+from gateways.razorpay.signature import HEADER, verify
+
+RAZORPAY = Gateway(
+    name="razorpay",
+    signature_headers=(HEADER, EVENT_ID_HEADER),
+    signs_event_id=False,
+    verify=verify,
+    envelope=read_envelope,
+    is_redelivery=is_redelivery,
+    translate=translate,
+)

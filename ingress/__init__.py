@@ -1,0 +1,1 @@
+"""THE FRONT DOOR: believe it, keep it, queue it, say so."""

@@ -1,0 +1,1 @@
+"""ONE MACHINE: embedded servers, and `counterfoil up`."""

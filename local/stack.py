@@ -1,0 +1,106 @@
+"""A stack's directory: who owns it, what is decided in it, and what it tells the outside while it runs.
+
+``settings.env`` holds what ``up`` decided, for the command line; ``secrets.env`` what it once made up, for the next
+``up``; ``running.json`` where everything is, while it is. All three are their owner's alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Self
+
+from console import development
+from local import lock, private
+from local.command import CannotStart
+
+#: How long we wait for what a killed ``up`` left behind; its watchdog ends that within 8 seconds.
+PATIENCE_SECONDS = 12.0
+
+
+class Stack:
+    """A data directory in our hands. ``remains`` is the lock for the watchdog, which holds it longer than we live."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir.absolute()
+        try:
+            _make(self.data_dir)
+            self._lock = lock.hold(self.data_dir / "lock", patience_seconds=0)
+            self.remains = lock.hold(self.data_dir / "remains", patience_seconds=PATIENCE_SECONDS)
+            self.withdraw()
+        except OSError as error:
+            raise CannotStart(f"{self.data_dir} cannot hold the stack's data: {error.strerror}.") from error
+
+    @property
+    def _running(self) -> Path:
+        return self.data_dir / "running.json"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.withdraw()
+        os.close(self.remains)
+        os.close(self._lock)
+
+    def decide(self, environment: Mapping[str, str], *, port_base: int) -> dict[str, str]:
+        """What every process of the stack is told; the environment's own word goes first."""
+        decided = {
+            "APP_URL": f"http://127.0.0.1:{port_base + 1}",
+            "OUTBOX_DIR": str(self.data_dir / "outbox"),
+            "RATE_LIMIT": "10000/15minutes",
+            **self._made_up(),
+        }
+        said = {name: environment.get(name, value) for name, value in decided.items()}
+        return {**said, "APP_ENV": "development", "COUNTERFOIL_DATA_DIR": str(self.data_dir)}
+
+    def keep(self, settings: Mapping[str, str]) -> None:
+        """Let the command line know what was decided."""
+        private.write(self.data_dir / development.FILE, development.written(settings))
+
+    def tell(self, settings: Mapping[str, str], urls: Mapping[str, str], pids: Mapping[str, int]) -> None:
+        """Let the outside know where everything is."""
+        running = {
+            **urls,
+            "database_url": settings["DATABASE_URL"],
+            "redis_url": settings["REDIS_URL"],
+            "data_dir": str(self.data_dir),
+            "outbox": settings["OUTBOX_DIR"],
+            "processes": dict(pids),
+            "secrets": {
+                "stripe_webhook": _newest(settings["STRIPE_WEBHOOK_SECRET"]),
+                "razorpay_webhook": _newest(settings["RAZORPAY_WEBHOOK_SECRET"]),
+            },
+        }
+        private.write(self._running, json.dumps(running, indent=2) + "\n")
+
+    def withdraw(self) -> None:
+        """Nothing that ``tell`` told is so any longer."""
+        self._running.unlink(missing_ok=True)
+
+    def _made_up(self) -> dict[str, str]:
+        """Secrets of no account, made once."""
+        path = self.data_dir / "secrets.env"
+        known = development.read(path)
+        fresh = {
+            "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
+            "RAZORPAY_WEBHOOK_SECRET": secrets.token_urlsafe(24),
+        }
+        if not fresh.keys() <= known.keys():
+            known = {**fresh, **known}
+            private.write(path, development.written(known))
+        return {name: known[name] for name in fresh}
+
+
+def _make(data_dir: Path) -> None:
+    """Ours alone; but root's PostgreSQL runs as another user, who must be able to pass through."""
+    if not data_dir.exists():
+        data_dir.mkdir(parents=True)
+        data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def _newest(secrets_in_rotation: str) -> str:
+    return secrets_in_rotation.partition(",")[0].strip()

@@ -1,0 +1,75 @@
+"""A guided look at a running stack: place orders, speak as the gateways, and see what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+import httpx
+
+from db import orders, story, users
+from db.pool import Pool
+from local.voices import Razorpay, Spoken, Stripe
+from payments.money import Money
+
+PLAN = "lifetime"
+PRICE = Money(4900, "usd")
+
+#: Everything here takes well under a second; a machine under load gets this long before we say that it failed.
+PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """The stack as scenarios use it: its database, its front door, and the secrets that its gateways sign with."""
+
+    pool: Pool
+    http: httpx.AsyncClient
+    secrets: dict[str, str]
+
+    async def place_order(self) -> UUID:
+        async with self.pool.acquire() as connection, connection.transaction():
+            await users.know(connection, "demo-user", "demo@example.com")
+            return await orders.place(connection, user_id="demo-user", plan_id=PLAN, expected=PRICE)
+
+    def stripe(self, order_id: UUID, *, amount: int = PRICE.minor) -> Stripe:
+        return Stripe(self.secrets["stripe_webhook"], order_id, amount, PRICE.currency)
+
+    def razorpay(self, order_id: UUID) -> Razorpay:
+        return Razorpay(self.secrets["razorpay_webhook"], order_id, PRICE.minor, PRICE.currency)
+
+    async def post(self, spoken: Spoken) -> int:
+        """Deliver it once; returns the HTTP status of the answer."""
+        answer = await self.http.post(f"/webhooks/{spoken.gateway}", content=spoken.body, headers=spoken.headers)
+        return answer.status_code
+
+    async def order(self, order_id: UUID) -> str:
+        """An order in one line: status, failure, access, effects, what a person must look at."""
+        async with self.pool.acquire() as connection:
+            told = await story.of_order(connection, order_id)
+        sent = sum(status == "sent" for status in told.effects.values())
+        parts = [
+            told.status,
+            told.failure_reason or "",
+            "access" if told.has_access else "",
+            f"{sent} of {len(told.effects)} effects sent" if told.effects else "",
+            *told.discrepancies,
+        ]
+        return ", ".join(part for part in parts if part)
+
+    async def event(self, spoken: Spoken) -> str:
+        """An event in one line: its status, its reason, how often it was delivered."""
+        async with self.pool.acquire() as connection:
+            rows = await story.of_event(connection, spoken.event_id)
+        return "; ".join(f"{row.status} ({row.reason}), {row.deliveries} delivered" for row in rows) or "no row"
+
+
+async def until(look: Callable[[], Awaitable[str]], wanted: str) -> str:
+    """What is seen once it is as wanted; when our patience ends, what is seen instead."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (seen := await look()) != wanted and time.monotonic() < deadline:
+        await asyncio.sleep(0.05)
+    return seen

@@ -1,0 +1,1 @@
+"""THE RULES: what is true about money. Pure: no I/O, no clock, no SDK."""

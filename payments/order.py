@@ -1,0 +1,213 @@
+"""The order's rules: which moves exist, and what one event does to one order. Everything else carries this out.
+
+The one question is asked by ``decide``: given what we hold and what the gateway says, what is the next line in the
+book? Its answers are a closed list (Move, Record, Surplus, Mismatch, Held, Early, Stale); "already done" is one of
+them, not an error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from payments.events import (
+    CheckoutEnded,
+    OrderEvent,
+    PaymentAuthorised,
+    PaymentCancelled,
+    PaymentFailed,
+    PaymentPending,
+    PaymentSucceeded,
+)
+from payments.failure import Failure
+from payments.money import Money
+from payments.payment import Payment, PaymentStatus, Standing
+
+
+class OrderStatus(StrEnum):
+    PENDING = "pending"  # nobody knows yet -> paid | failed | cancelled; recovery asks the gateway
+    PAID = "paid"  # the gateway took what was owed -> refunded | disputed
+    FAILED = "failed"  # the session ended after a declined attempt; late money may still pay it
+    CANCELLED = "cancelled"  # the session ended untouched; late money may still pay it
+    REFUNDED = "refunded"  # all that was taken went back; a failed refund returns it to paid
+    DISPUTED = "disputed"  # a dispute holds or has taken the money
+
+
+#: Every move an order may make. The table ``moves`` holds the same pairs and refuses the rest; a test compares.
+MOVES: frozenset[tuple[OrderStatus, OrderStatus]] = frozenset(
+    {
+        (OrderStatus.PENDING, OrderStatus.PAID),
+        (OrderStatus.PENDING, OrderStatus.FAILED),
+        (OrderStatus.PENDING, OrderStatus.CANCELLED),
+        (OrderStatus.FAILED, OrderStatus.PAID),
+        (OrderStatus.FAILED, OrderStatus.REFUNDED),
+        (OrderStatus.CANCELLED, OrderStatus.PAID),
+        (OrderStatus.CANCELLED, OrderStatus.REFUNDED),
+        (OrderStatus.PAID, OrderStatus.REFUNDED),
+        (OrderStatus.REFUNDED, OrderStatus.PAID),
+        (OrderStatus.PAID, OrderStatus.DISPUTED),
+        (OrderStatus.DISPUTED, OrderStatus.PAID),
+        (OrderStatus.REFUNDED, OrderStatus.DISPUTED),
+        (OrderStatus.DISPUTED, OrderStatus.REFUNDED),
+    }
+)
+
+#: Statuses that say: this order's money was once accepted.
+SETTLED = frozenset({OrderStatus.PAID, OrderStatus.REFUNDED, OrderStatus.DISPUTED})
+
+
+class LateSuccess(StrEnum):
+    """What becomes of money that arrives after we gave the order up (setting ``LATE_SUCCESS``)."""
+
+    FULFIL = "fulfil"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order under lock, with all that the rules may look at.
+
+    ``page_is_open``: a hosted page of this order can be paid, or is being opened, so money is not late.
+    ``replaced``: the same user has meanwhile paid for, or has open, another checkout of the same plan.
+    """
+
+    id: str
+    status: OrderStatus
+    expected: Money
+    payments: tuple[Payment, ...] = ()
+    session_id: str | None = None
+    payment_intent_id: str | None = None
+    attempt_failed: bool = False
+    page_is_open: bool = False
+    replaced: bool = False
+
+    def payment(self, gateway_payment_id: str | None) -> Payment | None:
+        return next((p for p in self.payments if p.gateway_payment_id == gateway_payment_id), None)
+
+    @property
+    def has_unreviewed_money(self) -> bool:
+        """Money was taken that does not count until a person accepts it."""
+        return any(p.standing in (Standing.MISMATCHED, Standing.HELD) for p in self.payments)
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The order changes its status; ``failure`` is what to show where it ended badly."""
+
+    to: OrderStatus
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Something worth writing down, and no move: a declined attempt, a payment on its way."""
+
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Surplus:
+    """Money beyond what was owed. It is recorded, grants nothing, and a person decides."""
+
+    paid: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """The money is not what was owed. It is recorded, moves nothing, and a person decides."""
+
+    expected: Money
+    paid: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The right money, after we gave up, under the policy ``hold``: recorded, and a person decides."""
+
+    paid: Money
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """What this event builds on has not reached us. It comes back later."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """Already so, or overtaken. Nothing to do, and nothing wrong."""
+
+    reason: str
+
+
+Outcome = Move | Record | Surplus | Mismatch | Held | Early | Stale
+
+
+def decide(order: Order, event: OrderEvent, late_success: LateSuccess = LateSuccess.FULFIL) -> Outcome:
+    """What this event means for this order. The caller holds the order's lock and writes what we answer."""
+    match event:
+        case PaymentSucceeded():
+            return _decide_success(order, event, late_success)
+        case PaymentPending() | PaymentAuthorised() | PaymentCancelled():
+            return _decide_progress(order, event)
+        case PaymentFailed():
+            return _decide_failure(order, event)
+        case CheckoutEnded():
+            return _decide_end(order, event)
+
+
+def _decide_success(order: Order, event: PaymentSucceeded, late_success: LateSuccess) -> Outcome:
+    known = order.payment(event.payment_id)
+    settled = order.status in SETTLED
+
+    if known is not None and known.status is PaymentStatus.SUCCEEDED:
+        # One payment is told by several event types; the second telling must not look like second money.
+        return Stale("this payment is already recorded") if known.amount == event.paid else _differs(known, event)
+    if settled and event.payment_id in (None, order.payment_intent_id):
+        return Stale("the order is already paid")
+    if event.payment_id is None and event.paid.minor > 0:
+        return Early("the gateway has not named the payment yet")
+    if settled:
+        return Surplus(event.paid)
+    if event.paid != order.expected:
+        return Mismatch(order.expected, event.paid)
+    if order.status is OrderStatus.PENDING or order.page_is_open:
+        return Move(OrderStatus.PAID)
+    if late_success is LateSuccess.HOLD or order.replaced:
+        return Held(event.paid)
+    return Move(OrderStatus.PAID)
+
+
+def _differs(known: Payment, event: PaymentSucceeded) -> Mismatch:
+    """The same payment told again with other figures: refused, and raised."""
+    return Mismatch(known.amount, event.paid)
+
+
+def _decide_progress(order: Order, event: PaymentPending | PaymentAuthorised | PaymentCancelled) -> Outcome:
+    known = order.payment(event.payment_id)
+    if known is not None and known.status is PaymentStatus.SUCCEEDED:
+        # Razorpay's payment.authorized is the snapshot at authorisation, sent even when the capture came first.
+        return Stale("this payment has already succeeded")
+    return Record()
+
+
+def _decide_failure(order: Order, event: PaymentFailed) -> Outcome:
+    known = order.payment(event.payment_id)
+    if known is not None and known.status is PaymentStatus.SUCCEEDED:
+        return Stale("this payment has succeeded since")
+    if order.status is not OrderStatus.PENDING:
+        return Stale(f"the order is {order.status}")
+    if event.final and not order.has_unreviewed_money:
+        return Move(OrderStatus.FAILED, event.failure)
+    return Record(event.failure)
+
+
+def _decide_end(order: Order, event: CheckoutEnded) -> Outcome:
+    if order.status is not OrderStatus.PENDING:
+        return Stale(f"the order is {order.status}")
+    if order.session_id is not None and order.session_id != event.session_id:
+        return Stale("another session of this order is the open one")
+    if order.has_unreviewed_money:
+        return Stale("money was taken and waits for a person")
+    return Move(OrderStatus.FAILED if order.attempt_failed else OrderStatus.CANCELLED)

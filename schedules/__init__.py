@@ -1,0 +1,1 @@
+"""THE CLOCK: what nobody asked for."""

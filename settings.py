@@ -1,0 +1,121 @@
+"""Every environment variable, read once by a process's root into one frozen value. Wrong or missing: no start.
+
+Each gateway declares its own variables in its folder; here is the rest, and ``load``, which gathers them all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from gateways.gateway import Secret
+from gateways.razorpay.settings import RazorpaySettings
+from gateways.stripe.settings import StripeSettings
+from payments.order import LateSuccess
+
+
+class SettingsError(Exception):
+    """A variable is missing or wrong. The message names it, says what is wrong, and shows no value."""
+
+
+class Settings(BaseSettings):
+    """What every process of ours may need; each takes what it uses and hands it down as values."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
+
+    #: The record. ``postgresql://user:password@host:port/database``.
+    database_url: SecretStr
+    #: The hints. Losing all of it costs seconds, never events.
+    redis_url: SecretStr
+    app_env: Literal["development", "production"] = "development"
+    #: Where the application's users reach the checkout service; links in mails and redirects begin with it.
+    app_url: str = "http://127.0.0.1:8001"
+    #: Marks what we make at a gateway. Another value on the same account is another application's money.
+    instance_id: str = Field(default="counterfoil", min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
+    #: What becomes of money that arrives after we gave its order up.
+    late_success: LateSuccess = LateSuccess.FULFIL
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=1, le=65535)
+    #: Addresses whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; comma-separated, none by default.
+    trusted_proxies: str = ""
+    #: Events worked at once by one worker process.
+    worker_threads: int = Field(default=8, ge=1, le=64)
+
+    smtp_url: SecretStr | None = None
+    mail_from: str | None = None
+    #: A folder whose files replace our mail templates, file by file.
+    mail_templates: Path | None = None
+    notify_url: SecretStr | None = None
+    notify_secret: SecretStr | None = None
+    #: Private hosts and networks that notifications may go to; comma-separated. An application beside us is usual.
+    notify_allow: str = ""
+    analytics_url: SecretStr | None = None
+    #: Development without the channels above: what would have been sent is kept here, and counts as sent.
+    outbox_dir: Path | None = None
+
+    stripe: StripeSettings = Field(default_factory=StripeSettings, validation_alias=AliasChoices("stripe_settings"))
+    razorpay: RazorpaySettings = Field(
+        default_factory=RazorpaySettings, validation_alias=AliasChoices("razorpay_settings")
+    )
+
+    @property
+    def is_production(self) -> bool:
+        return self.app_env == "production"
+
+    @property
+    def webhook_secrets(self) -> dict[str, tuple[Secret, ...]]:
+        """By gateway; a gateway without any has no endpoint."""
+        found = {"stripe": self.stripe.webhook_secrets, "razorpay": self.razorpay.webhook_secrets}
+        return {name: secrets for name, secrets in found.items() if secrets}
+
+    @field_validator("late_success", mode="before")
+    @classmethod
+    def _refuse_what_cannot_be_done(cls, value: object) -> object:
+        if value == "refund":
+            raise ValueError("refund needs refunds, which this version does not have yet: use fulfil or hold")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in ("postgresql", "postgres"):
+            raise ValueError("must begin with postgresql://")
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _is_redis(cls, value: SecretStr) -> SecretStr:
+        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _channels_are_whole(self) -> Settings:
+        if self.smtp_url and not self.mail_from:
+            raise ValueError("MAIL_FROM is needed with SMTP_URL: mails must come from somebody")
+        if self.notify_url and not self.notify_secret:
+            raise ValueError("NOTIFY_SECRET is needed with NOTIFY_URL: every notification is signed")
+        if self.is_production and not self.app_url.startswith("https://"):
+            raise ValueError("APP_URL must begin with https:// in production")
+        return self
+
+
+def load() -> Settings:
+    """Read the environment. Raises ``SettingsError``, which names every variable that is wrong and no value."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise SettingsError("; ".join(_sentence(problem) for problem in error.errors(include_input=False))) from None
+
+
+def _sentence(problem: object) -> str:
+    assert isinstance(problem, dict)
+    name = "_".join(str(part) for part in problem["loc"]).upper()
+    if problem["type"] == "missing":
+        return f"{name} is not set"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    return f"{name}: {message}" if name else message

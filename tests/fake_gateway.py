@@ -1,0 +1,144 @@
+"""A gateway in memory that keeps its word about keys, and breaks down where a test says so. For checkout's tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gateways.client import (
+    BACKGROUND,
+    LIVE,
+    Absent,
+    Captured,
+    Closed,
+    Created,
+    Doubt,
+    GatewayPayment,
+    Gone,
+    Paid,
+    Patience,
+    Refusal,
+    Refused,
+    Session,
+    SessionOrder,
+    SessionState,
+    Unknown,
+)
+from gateways.gateway import Json
+from payments.money import Money
+
+#: What a test makes of one call: before the gateway acts, or after.
+Fault = Callable[[], Awaitable[Refused | Unknown | None]]
+
+
+@dataclass
+class FakeGateway:
+    """Sessions by key. ``before`` and ``after`` hold one fault for each coming call, and are used up."""
+
+    name: str = "stripe"
+    sessions: dict[str, Session] = field(default_factory=dict)
+    requests: dict[str, Json] = field(default_factory=dict)
+    before: list[Fault] = field(default_factory=list)
+    after: list[Fault] = field(default_factory=list)
+    calls: int = 0
+
+    def freeze(self, order: SessionOrder) -> Json | Refused:
+        if order.plan_id == "unsellable":
+            return Refused(Refusal.AMOUNT, "this gateway does not take that")
+        return {
+            "order_id": order.order_id,
+            "attempt": order.attempt,
+            "amount": order.expected.minor,
+            "currency": order.expected.currency,
+            "success_url": order.success_url,
+            "expires_at": int(order.expires_at.timestamp()),
+        }
+
+    async def create_session(
+        self, frozen: Json, idempotency_key: str, patience: Patience = LIVE
+    ) -> Created | Refused | Unknown:
+        self.calls += 1
+        await asyncio.sleep(0)
+        if self.before and (fault := await self.before.pop(0)()) is not None:
+            return fault
+        if idempotency_key in self.requests and self.requests[idempotency_key] != frozen:
+            return Refused(Refusal.KEY_REUSED, "another request")
+        self.requests[idempotency_key] = frozen
+        session = self.sessions.setdefault(idempotency_key, self._make(frozen))
+        await asyncio.sleep(0)
+        if self.after and (fault := await self.after.pop(0)()) is not None:
+            return fault
+        return Created(session)
+
+    def _make(self, frozen: Json) -> Session:
+        number = len(self.sessions) + 1
+        expires_at = datetime.fromtimestamp(frozen["expires_at"]).astimezone()
+        return Session(f"cs_{frozen['order_id']}_{number}", f"https://pay.example/{number}", expires_at)
+
+    async def find_session(
+        self, frozen: Json, patience: Patience = BACKGROUND, *, since: datetime | None = None
+    ) -> SessionState | Absent | Refused | Unknown:
+        for key, request in self.requests.items():
+            if request == frozen:
+                return SessionState(self.sessions[key], is_open=True, observed=())
+        return Absent()
+
+    async def fetch_session(
+        self, session_id: str, patience: Patience = BACKGROUND
+    ) -> SessionState | Gone | Refused | Unknown:
+        for session in self.sessions.values():
+            if session.id == session_id:
+                return SessionState(session, is_open=True, observed=())
+        return Gone()
+
+    async def close_session(
+        self, session_id: str, patience: Patience = LIVE
+    ) -> Closed | Paid | Gone | Refused | Unknown:
+        return Closed(()) if any(session.id == session_id for session in self.sessions.values()) else Gone()
+
+    async def fetch_payment(
+        self, payment_id: str, patience: Patience = BACKGROUND
+    ) -> GatewayPayment | Gone | Refused | Unknown:
+        return Gone()
+
+    async def capture_payment(
+        self, payment_id: str, amount: Money, patience: Patience = BACKGROUND
+    ) -> Captured | Gone | Refused | Unknown:
+        return Gone()
+
+    async def list_payments(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND
+    ) -> AsyncIterator[GatewayPayment | Refused | Unknown]:
+        return
+        yield
+
+    async def list_events(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND, *, only_undelivered: bool = False
+    ) -> AsyncIterator[Json | Refused | Unknown]:
+        return
+        yield
+
+    async def aclose(self) -> None:
+        return
+
+
+async def lose_the_answer() -> Refused | Unknown | None:
+    return Unknown(Doubt.CONNECTION_LOST)
+
+
+async def refuse() -> Refused | Unknown | None:
+    return Refused(Refusal.INVALID, "no")
+
+
+async def refuse_the_key() -> Refused | Unknown | None:
+    return Refused(Refusal.CREDENTIALS, "who are you")
+
+
+async def say_it_is_outdated() -> Refused | Unknown | None:
+    return Refused(Refusal.OUTDATED, "too near")
+
+
+async def nothing() -> Refused | Unknown | None:
+    return None

@@ -1,0 +1,138 @@
+"""What the schema itself refuses, whoever asks: each constraint alone."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import asyncpg
+import pytest
+
+from db.migrate import MIGRATIONS, MigrationError, migrate
+from db.pool import Pool
+from payments.order import MOVES, OrderStatus
+from tests.builders import place_order
+
+PAYMENT = (
+    "INSERT INTO payments (gateway, gateway_payment_id, order_id, amount, currency, status, standing) "
+    "SELECT 'stripe', $1, id, 1000, 'usd', 'succeeded', $2 FROM orders"
+)
+
+
+async def test_only_a_legal_move_can_be_written(pool: Pool) -> None:
+    await pool.execute("INSERT INTO users (id) VALUES ('u')")
+
+    written = set()
+    for before, after in itertools.permutations(OrderStatus, 2):
+        order = await pool.fetchval(
+            "INSERT INTO orders (user_id, amount, status) VALUES ('u', 1, $1) RETURNING id", before.value
+        )
+        try:
+            await pool.execute("UPDATE orders SET status = $2 WHERE id = $1", order, after.value)
+        except asyncpg.CheckViolationError:
+            continue
+        written.add((before, after))
+
+    assert written == MOVES
+
+
+async def test_history_cannot_tell_an_illegal_move(pool: Pool) -> None:
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await pool.execute(
+            "INSERT INTO history (id, subject, subject_id, from_status, to_status, cause, cause_id, at) "
+            "VALUES (gen_random_uuid(), 'order', '1', 'paid', 'pending', 'api', 'test', now())"
+        )
+
+
+@pytest.mark.parametrize("statement", ["UPDATE history SET cause_id = 'x'", "DELETE FROM history", "TRUNCATE history"])
+async def test_history_is_append_only(pool: Pool, statement: str) -> None:
+    await pool.execute(
+        "INSERT INTO history (id, subject, subject_id, to_status, cause, cause_id, at) "
+        "VALUES (gen_random_uuid(), 'order', '1', 'pending', 'api', 'test', now())"
+    )
+
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await pool.execute(statement)
+
+
+async def test_one_order_is_paid_by_one_payment(pool: Pool) -> None:
+    await place_order(pool)
+    await pool.execute(PAYMENT, "pi_1", "accepted")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await pool.execute(PAYMENT, "pi_2", "accepted")
+    await pool.execute(PAYMENT, "pi_3", "surplus")
+
+
+async def test_one_gateway_payment_is_one_row(pool: Pool) -> None:
+    await place_order(pool)
+    await pool.execute(PAYMENT, "pi_1", "accepted")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await pool.execute(PAYMENT, "pi_1", "surplus")
+
+
+@pytest.mark.parametrize("refunded", [-1, 1001])
+async def test_no_refund_goes_beyond_what_was_taken(pool: Pool, refunded: int) -> None:
+    await place_order(pool)
+    await pool.execute(PAYMENT, "pi_1", "accepted")
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute("UPDATE payments SET amount_refunded = $1", refunded)
+
+
+async def test_one_effect_of_a_kind_per_order(pool: Pool) -> None:
+    owe = "INSERT INTO effects (kind, idempotency_key, detail) VALUES ('mail.payment_confirmed', 'key', '{}')"
+    await pool.execute(owe)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await pool.execute(owe)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO orders (user_id, amount) VALUES ('u', -1)",
+        "INSERT INTO orders (user_id, amount, currency) VALUES ('u', 1, 'USD')",
+        "INSERT INTO orders (user_id, amount, status) VALUES ('u', 1, 'shipped')",
+        "INSERT INTO plans (name, price_cents) VALUES ('p', -1)",
+    ],
+)
+async def test_amounts_currencies_and_statuses_are_checked(pool: Pool, statement: str) -> None:
+    await pool.execute("INSERT INTO users (id) VALUES ('u')")
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute(statement)
+
+
+async def test_an_insert_that_names_only_the_guides_columns_works(pool: Pool) -> None:
+    await pool.execute("INSERT INTO users (id, email) VALUES ('u', 'u@example.com')")
+    await pool.execute("INSERT INTO plans (id, name, price_cents, currency, active) VALUES ('p', 'P', 1, 'usd', true)")
+
+    await pool.execute(
+        "INSERT INTO orders (user_id, plan_id, amount, currency, status) VALUES ('u', 'p', 1, 'usd', 'pending')"
+    )
+
+    assert await pool.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def test_migrating_again_and_at_once_applies_nothing_more(database_url: str) -> None:
+    applied = await asyncio.gather(*(migrate(database_url) for _ in range(4)))
+
+    assert applied == [[], [], [], []]
+
+
+async def test_migrations_at_once_on_an_empty_database_apply_each_file_once(pool: Pool, database_url: str) -> None:
+    await pool.execute("DROP SCHEMA public CASCADE")
+    await pool.execute("CREATE SCHEMA public")
+
+    applied = await asyncio.gather(*(migrate(database_url) for _ in range(4)))
+
+    assert sorted(name for names in applied for name in names) == sorted(path.name for path in MIGRATIONS.glob("*.sql"))
+
+
+async def test_a_migration_that_was_changed_afterwards_is_refused(pool: Pool, database_url: str) -> None:
+    await pool.execute("UPDATE schema_migrations SET checksum = 'another' WHERE name LIKE '0001%'")
+
+    with pytest.raises(MigrationError, match=r"0001_orders\.sql was changed"):
+        await migrate(database_url)

@@ -1,0 +1,78 @@
+"""Effects for tests: one as a sender gets it, and one that is owed in the database with its order and user."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from db import effects
+from db.effects import Effect
+from db.pool import Pool
+from payments.effects import EffectKind, idempotency_key
+
+ORDER = UUID("5b0e6a0e-3c5f-4f0e-9d56-1f6f6d1c2b3a")
+EFFECT = UUID("7c1f7b1f-4d6a-4a1f-8e67-2a7a7e2d3c4b")
+
+MAIL = EffectKind.MAIL_PAYMENT_CONFIRMED
+ANALYTICS = EffectKind.ANALYTICS_PAYMENT_COMPLETED
+NOTIFY = EffectKind.NOTIFY_PAYMENT_COMPLETED
+
+DETAIL: dict[str, Any] = {
+    "orderId": str(ORDER),
+    "userId": "user-17",
+    "planId": "lifetime",
+    "planName": "Lifetime",
+    "amount": 4900,
+    "currency": "usd",
+    "gateway": "stripe",
+    "paidAt": "2026-03-02T14:05:07+00:00",
+}
+
+
+def effect(kind: str, *, address: str | None = "ada@example.org", **detail: Any) -> Effect:
+    """As ``db.effects.claim`` gives it, in its first attempt."""
+    return Effect(
+        id=EFFECT,
+        kind=kind,
+        order_id=ORDER,
+        idempotency_key=f"{kind}:{ORDER}",
+        detail=DETAIL | detail,
+        address=address,
+        attempts=1,
+        created_at=datetime(2026, 3, 2, 14, 5, 8, 123456, tzinfo=UTC),
+    )
+
+
+async def owe(pool: Pool, kind: EffectKind, *, address: str | None = "ada@example.org") -> UUID:
+    """A paid order of a user with that address, and this effect owed for it."""
+    async with pool.acquire() as tx, tx.transaction():
+        await tx.execute("INSERT INTO users (id, email) VALUES ('user-17', $1) ON CONFLICT DO NOTHING", address)
+        await tx.execute(
+            "INSERT INTO orders (id, user_id, amount, status) VALUES ($1, 'user-17', 4900, 'paid') "
+            "ON CONFLICT DO NOTHING",
+            ORDER,
+        )
+        owed = await effects.add(
+            tx,
+            kind=kind.value,
+            order_id=ORDER,
+            idempotency_key=idempotency_key(kind, str(ORDER)),
+            detail=DETAIL,
+        )
+    assert owed is not None
+    return owed
+
+
+async def make_due(pool: Pool, effect_id: UUID) -> None:
+    """As if its delay, or its dead worker's lease, had run out."""
+    await pool.execute("UPDATE effects SET next_attempt_at = now(), next_hint_at = now() WHERE id = $1", effect_id)
+
+
+async def row(pool: Pool, effect_id: UUID) -> dict[str, Any]:
+    """The whole row, and ``wait``: the seconds until its next attempt, None once nothing is owed."""
+    found = await pool.fetchrow(
+        "SELECT *, extract(epoch FROM next_attempt_at - now())::float8 AS wait FROM effects WHERE id = $1", effect_id
+    )
+    assert found is not None
+    return dict(found)

@@ -1,0 +1,1 @@
+"""THE DOOR FRAME: what every HTTP service of ours does alike: problems, body limits, TLS."""

@@ -1,0 +1,44 @@
+"""Run an application on a port: the one way in which all our HTTP services listen."""
+
+from __future__ import annotations
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from web.protocol import LimitedProtocol
+
+#: Connections at once; more are answered 503. Bounds what bodies can hold in memory, together with their own limit.
+CONNECTIONS = 1000
+
+#: Longer than the 60 seconds after which the usual proxies close, so that none sends into a closing connection.
+KEEP_ALIVE_SECONDS = 65
+
+#: What is being answered when we are told to stop may end first.
+GRACE_SECONDS = 10
+
+
+def config(app: ASGIApp, *, host: str, port: int, trusted_proxies: str) -> uvicorn.Config:
+    """``trusted_proxies``: comma-separated addresses or networks whose ``X-Forwarded-*`` is believed; '' for none."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        http=LimitedProtocol,
+        loop="uvloop",
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=trusted_proxies,
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        server_header=False,
+        access_log=False,
+        log_config=None,
+    )
+
+
+def serve(app: ASGIApp, *, host: str, port: int, trusted_proxies: str) -> None:
+    """Until a signal says stop."""
+    uvicorn.Server(config(app, host=host, port=port, trusted_proxies=trusted_proxies)).run()

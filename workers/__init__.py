@@ -1,0 +1,1 @@
+"""THE WORK: claim, translate, lock, decide, write, finish; and sending what must follow."""

@@ -1,0 +1,275 @@
+"""Open a hosted page for an order: intent, call, record. Whoever calls it again goes on where it stopped.
+
+1. The order and the attempt, with the whole request and its key, are committed before anything is asked.
+2. The gateway is called outside any transaction. Every way the call can end is a value.
+3. The outcome is written: the page (which wakes events that came first), the refusal, or that we do not know.
+
+A caller that dies anywhere leaves a row that says how far it came: ``intended`` under a lease that runs out. The next
+one sends the same request under the same key, so that the gateway makes one page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from db import attempts, history, orders
+from db.attempts import Attempt
+from db.history import Cause
+from db.orders import Locked
+from db.pool import Pool, Tx
+from gateways.client import (
+    LIVE,
+    Absent,
+    Client,
+    Created,
+    Doubt,
+    Patience,
+    Refusal,
+    Session,
+    SessionOrder,
+    SessionState,
+    Unknown,
+)
+from gateways.client import Refused as GatewayRefused
+from payments.failure import FailureCode
+from payments.order import SETTLED, OrderStatus
+from workers.apply import Book, apply
+
+log = structlog.get_logger(__name__)
+
+#: Stripe refuses less than 30 minutes by its own clock, which is not ours; one more is for the difference.
+SESSION_SECONDS = 31 * 60
+
+#: Longer than any call may take with its retries: a lease that ends early would let two callers at one attempt.
+LEASE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """What opening a page needs beside the gateway: the book to write in, and where customers come back to."""
+
+    book: Book
+    success_url: Callable[[UUID], str]
+    cancel_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The customer can go there now."""
+
+    order_id: UUID
+    session_id: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The gateway will not, and nothing exists there. The order is kept; asking again makes a new attempt."""
+
+    order_id: UUID
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The answer was lost: the page may exist. Asking again finds it or makes it; the order is kept, and pending."""
+
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Somebody else is calling for this order this moment; their answer will be ours."""
+
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """There is nothing to open: the order is paid, refunded or disputed, or its last page has ended."""
+
+    order_id: UUID
+    status: OrderStatus
+
+
+Opening = Opened | Refused | Lost | Busy | Over
+
+
+async def open_page(
+    pool: Pool, client: Client, counter: Counter, order_id: UUID, caller: str, *, patience: Patience = LIVE
+) -> Opening:
+    """Bring the order to a page that can be paid, from wherever it stands. Safe to call again after anything."""
+    opening = await _open_once(pool, client, counter, order_id, caller, patience)
+    if isinstance(opening, Refused) and opening.reason == Refusal.OUTDATED:
+        # The frozen expiry has passed, and nothing exists: a new attempt freezes a new one.
+        opening = await _open_once(pool, client, counter, order_id, caller, patience)
+    return opening
+
+
+async def _open_once(
+    pool: Pool, client: Client, counter: Counter, order_id: UUID, caller: str, patience: Patience
+) -> Opening:
+    async with pool.acquire() as connection, connection.transaction():
+        taken = await _take(connection, client, counter, order_id, caller)
+    if not isinstance(taken, Attempt):
+        return taken
+    answer = await _ask(client, taken, patience)
+    async with pool.acquire() as connection, connection.transaction():
+        return await _record(connection, taken, answer, counter, caller)
+
+
+async def intend_first(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller: str) -> None:
+    """Write the first attempt with its order, in one transaction: neither is ever seen without the other."""
+    await _intend(tx, client, counter, await orders.lock(tx, order_id), 1, caller)
+
+
+async def _take(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller: str) -> Attempt | Opening:
+    """The attempt that is ours to call, under lease; or what there is to say instead."""
+    held = await orders.lock(tx, order_id)
+    attempt = await attempts.newest(tx, order_id)
+    if held.order.status in SETTLED:
+        return Over(order_id, held.order.status)
+    if attempt is not None:
+        if attempt.status == "open" and attempt.session_id and attempt.url:
+            return Opened(order_id, attempt.session_id, attempt.url)
+        if attempt.is_being_called:
+            return Busy(order_id)
+        if attempt.status == "closed" and held.order.status is OrderStatus.PENDING:
+            # The page is over and the order is not: money is on its way, or waits for a person.
+            return Over(order_id, held.order.status)
+    if attempt is None or not attempt.is_live:
+        # The last page is known closed, or was never made: only then may there be another.
+        intended = await _intend(tx, client, counter, held, attempt.number + 1 if attempt else 1, caller)
+        if isinstance(intended, Refused):
+            return intended
+        attempt = intended
+    await attempts.lease(tx, attempt.id, LEASE_SECONDS)
+    return attempt
+
+
+async def _ask(
+    client: Client, attempt: Attempt, patience: Patience
+) -> Created | SessionState | GatewayRefused | Unknown:
+    """Call, and believe a refusal only where no earlier call can have succeeded: else look first.
+
+    A call whose answer was lost may have made the page. Were it forgotten for a refusal that comes later (a wrong key,
+    an expiry that has passed meanwhile), there could be two pages of one order that can be paid.
+    """
+    answer = await client.create_session(attempt.request, attempt.idempotency_key, patience)
+    if not isinstance(answer, GatewayRefused) or attempt.calls == 0:
+        return answer
+    found = await client.find_session(attempt.request, patience)
+    return (
+        answer
+        if isinstance(found, Absent)
+        else Unknown(Doubt.UNREADABLE)
+        if isinstance(found, GatewayRefused)
+        else found
+    )
+
+
+async def _intend(
+    tx: Tx, client: Client, counter: Counter, held: Locked, number: int, caller: str
+) -> Attempt | Refused:
+    expires_at = counter.book.clock() + timedelta(seconds=SESSION_SECONDS)
+    frozen = client.freeze(
+        SessionOrder(
+            order_id=held.order.id,
+            plan_id=held.plan_id or "",
+            plan_name=held.plan_name,
+            description=held.plan_description,
+            expected=held.order.expected,
+            success_url=counter.success_url(held.id),
+            cancel_url=counter.cancel_url,
+            expires_at=expires_at,
+            instance_id=counter.book.instance_id,
+            email=held.email,
+            attempt=number,
+        )
+    )
+    refusal = frozen if isinstance(frozen, GatewayRefused) else None
+    await attempts.intend(
+        tx,
+        order_id=held.id,
+        number=number,
+        gateway=client.name,
+        idempotency_key=f"{counter.book.instance_id}:order:{held.id}:{number}",
+        request={} if isinstance(frozen, GatewayRefused) else frozen,
+        expires_at=expires_at,
+    )
+    attempt = await attempts.newest(tx, held.id)
+    assert attempt is not None
+    if refusal is not None:
+        return await _refuse(tx, held, attempt, refusal, caller, counter.book.clock())
+    return attempt
+
+
+async def _record(
+    tx: Tx,
+    attempt: Attempt,
+    answer: Created | SessionState | GatewayRefused | Unknown,
+    counter: Counter,
+    caller: str,
+) -> Opening:
+    held = await orders.lock(tx, attempt.order_id)
+    match answer:
+        case Created(session=session):
+            return await _write_page(tx, held, attempt, session)
+        case SessionState(session=session, observed=observed):
+            opening = await _write_page(tx, held, attempt, session)
+            for fact in observed:
+                await apply(tx, fact, Cause("api", caller), counter.book)
+            return opening
+        case GatewayRefused() as refusal:
+            return await _refuse(tx, held, attempt, refusal, caller, counter.book.clock())
+        case Unknown(reason=reason):
+            await attempts.mark_unknown(tx, attempt.id, reason.value)
+            log.warning("attempt.unknown", order_id=held.order.id, attempt=attempt.number, reason=reason.value)
+            return Lost(held.id)
+
+
+async def _write_page(tx: Tx, held: Locked, attempt: Attempt, session: Session) -> Opening:
+    is_over = held.order.status in SETTLED or session.url is None
+    await orders.store_session(tx, held.id, attempt.gateway, session.id)
+    await attempts.mark_open(
+        tx, attempt.id, session_id=session.id, url=session.url, expires_at=session.expires_at, is_over=is_over
+    )
+    if is_over or session.url is None:
+        return Over(held.id, held.order.status)
+    return Opened(held.id, session.id, session.url)
+
+
+async def _refuse(
+    tx: Tx, held: Locked, attempt: Attempt, refusal: GatewayRefused, caller: str, at: datetime
+) -> Refused:
+    """Nothing exists at the gateway, so a pending order has nothing to wait for. An expiry that came too near is our
+    own lateness and not the order's end: the next call makes a new attempt."""
+    await attempts.mark_refused(tx, attempt.id, f"{refusal.code}: {refusal.reason}")
+    log.warning("attempt.refused", order_id=held.order.id, attempt=attempt.number, code=refusal.code.value)
+    if held.order.status is OrderStatus.PENDING and refusal.code is not Refusal.OUTDATED:
+        await orders.move(
+            tx,
+            held.id,
+            from_status=OrderStatus.PENDING,
+            to_status=OrderStatus.FAILED,
+            at=at,
+            gateway=attempt.gateway,
+            payment_id=None,
+            failure_code=FailureCode.GATEWAY_ERROR.value,
+        )
+        await history.write(
+            tx,
+            subject="order",
+            subject_id=held.id,
+            from_status=OrderStatus.PENDING.value,
+            to_status=OrderStatus.FAILED.value,
+            cause=Cause("api", caller),
+            at=at,
+            detail={"failure": FailureCode.GATEWAY_ERROR.value, "refusal": refusal.code.value},
+        )
+    return Refused(held.id, refusal.code.value)
