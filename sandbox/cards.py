@@ -1,0 +1,83 @@
+"""The five test cards and what each of them does. Any other number is refused, neither kept nor written anywhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+
+class Decline(StrEnum):
+    """Why the bank says no."""
+
+    GENERIC = "generic_decline"
+    INSUFFICIENT_FUNDS = "insufficient_funds"
+    EXPIRED = "expired_card"
+
+
+class Authenticate(StrEnum):
+    """What the customer does when the bank asks for 3-D Secure."""
+
+    PASS = "pass"  # noqa: S105 - not a password
+    FAIL = "fail"
+    LEAVE = "leave"
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What may be known of a card: never its number."""
+
+    last4: str
+    decline: Decline | None = None
+    asks_for_authentication: bool = False
+    brand: str = "visa"
+    expires: tuple[int, int] = (12, 2034)
+
+
+class CardRefused(ValueError):
+    """The input is not a test card that can be used; the message is for the customer and repeats no digit of it."""
+
+
+_CARDS = {
+    "4242424242424242": Card("4242"),
+    "4000000000000002": Card("0002", Decline.GENERIC),
+    "4000000000009995": Card("9995", Decline.INSUFFICIENT_FUNDS),
+    "4000000000000069": Card("0069", Decline.EXPIRED),
+    "4000002500003155": Card("3155", asks_for_authentication=True),
+}
+
+#: For pages and documents: the number in groups of four, and what it does.
+TEST_CARDS = (
+    ("4242 4242 4242 4242", "pays"),
+    ("4000 0000 0000 0002", "is declined"),
+    ("4000 0000 0000 9995", "has insufficient funds"),
+    ("4000 0000 0000 0069", "has expired"),
+    ("4000 0025 0000 3155", "asks for 3-D Secure"),
+)
+
+_EXPIRY = re.compile(r"(0[1-9]|1[0-2])\s*/\s*(\d\d)")
+_CENTURY = 2000
+
+
+def read_card(number: str) -> Card:
+    """The test card with this number; spaces and dashes are ignored. Raises ``CardRefused``."""
+    card = _CARDS.get(re.sub(r"[\s-]", "", number))
+    if card is None:
+        raise CardRefused("Only test cards work here: use one of the numbers shown on this page.")
+    return card
+
+
+def read_form(number: str, expiry: str, csc: str, *, now: int) -> Card:
+    """The card as typed on a hosted page: number, ``MM/YY``, and the code on its back. Raises ``CardRefused``."""
+    card = read_card(number)
+    match = _EXPIRY.fullmatch(expiry.strip())
+    if match is None:
+        raise CardRefused("The expiry date must look like MM/YY.")
+    month, year = int(match[1]), _CENTURY + int(match[2])
+    today = datetime.fromtimestamp(now, UTC)
+    if (year, month) < (today.year, today.month):
+        raise CardRefused("The card's expiry date is in the past.")
+    if not re.fullmatch(r"[0-9]{3}", csc.strip()):
+        raise CardRefused("The security code must be three digits.")
+    return Card(card.last4, card.decline, card.asks_for_authentication, card.brand, (month, year))

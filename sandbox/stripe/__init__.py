@@ -1,0 +1,1 @@
+"""Stripe's API as its official SDKs call it: the part that sells things once."""

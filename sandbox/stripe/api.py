@@ -1,0 +1,240 @@
+"""Stripe's API over HTTP: who asks, under which key and version, what became of it, and what it looks like."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from sandbox import wire
+from sandbox.ids import new_id
+from sandbox.store import Json
+from sandbox.stripe import (
+    catalogue,
+    checkout,
+    customers,
+    endpoints,
+    errors,
+    events,
+    expansion,
+    forms,
+    intents,
+    payments,
+    versions,
+)
+from sandbox.stripe.calls import Call, Cause
+from sandbox.stripe.errors import StripeError
+from sandbox.stripe.idempotency import Kept, Keys, fingerprint
+from sandbox.stripe.parameters import Parameters
+from sandbox.wire import Answer
+from sandbox.world import World
+
+Handler = Callable[[Call], Json]
+
+_KEY = re.compile(r"(sk|rk)_test_[A-Za-z0-9_]{1,200}")
+_FORM = "application/x-www-form-urlencoded"
+_OK = 200
+
+#: The part of the API that exists in here. What is not listed is answered as an unknown URL, as at Stripe.
+ROUTES: list[tuple[str, str, Handler]] = [
+    ("POST", "/v1/products", catalogue.create_product),
+    ("GET", "/v1/products", catalogue.list_products),
+    ("GET", "/v1/products/{id}", catalogue.retrieve_product),
+    ("POST", "/v1/products/{id}", catalogue.update_product),
+    ("POST", "/v1/prices", catalogue.create_price),
+    ("GET", "/v1/prices", catalogue.list_prices),
+    ("GET", "/v1/prices/{id}", catalogue.retrieve_price),
+    ("POST", "/v1/prices/{id}", catalogue.update_price),
+    ("POST", "/v1/customers", customers.create),
+    ("GET", "/v1/customers", customers.list_customers),
+    ("GET", "/v1/customers/{id}", customers.retrieve),
+    ("POST", "/v1/customers/{id}", customers.update),
+    ("DELETE", "/v1/customers/{id}", customers.delete),
+    ("POST", "/v1/checkout/sessions", checkout.create),
+    ("GET", "/v1/checkout/sessions", checkout.list_sessions),
+    ("GET", "/v1/checkout/sessions/{id}", checkout.retrieve),
+    ("POST", "/v1/checkout/sessions/{id}/expire", checkout.expire),
+    ("GET", "/v1/checkout/sessions/{id}/line_items", checkout.list_line_items),
+    ("GET", "/v1/payment_intents", intents.list_intents),
+    ("GET", "/v1/payment_intents/{id}", intents.retrieve_intent),
+    ("POST", "/v1/payment_intents/{id}/cancel", intents.cancel_intent),
+    ("GET", "/v1/charges", intents.list_charges),
+    ("GET", "/v1/charges/{id}", intents.retrieve_charge),
+    ("GET", "/v1/payment_methods", intents.list_methods),
+    ("GET", "/v1/payment_methods/{id}", intents.retrieve_method),
+    ("GET", "/v1/events", events.list_events),
+    ("GET", "/v1/events/{id}", events.retrieve),
+    ("POST", "/v1/webhook_endpoints", endpoints.create),
+    ("GET", "/v1/webhook_endpoints", endpoints.list_endpoints),
+    ("GET", "/v1/webhook_endpoints/{id}", endpoints.retrieve),
+    ("POST", "/v1/webhook_endpoints/{id}", endpoints.update),
+    ("DELETE", "/v1/webhook_endpoints/{id}", endpoints.delete),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, read but not yet judged."""
+
+    method: str
+    path: str
+    ids: dict[str, str]
+    fields: str
+    authorization: str
+    content_type: str
+    version: str
+    request_id: str
+    key: str | None
+
+
+def stripe_app(world: World) -> Starlette:
+    """Everything under ``/stripe``; also tells the clock and the post what Stripe does by itself."""
+    endpoints.configure(world)
+    world.post.serve("stripe", events.MANNER, lambda endpoint: endpoints.secret_of(world, endpoint))
+    world.agenda.on(checkout.EXPIRES, lambda session_id: checkout.expire_when_due(world, session_id))
+    world.agenda.on(payments.SETTLES, lambda subject: payments.settle(world, subject))
+    api = Api(world)
+    routes = [Route(path, api.serving(handler), methods=[method]) for method, path, handler in ROUTES]
+    unknown = {404: api.answer_unknown_url, 405: api.answer_unknown_url}
+    return Starlette(routes=routes, exception_handlers=unknown)
+
+
+class Api:
+    """Answers calls, one at a time between two awaits, each in one transaction."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._keys = Keys(world.store, world.clock)
+
+    def serving(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        """The handler as starlette calls it."""
+
+        async def serve(request: Request) -> Response:
+            try:
+                asked = await _read(request)
+            except wire.TooLarge:
+                return _refusal(
+                    StripeError("The request body is too large.", status=413), new_id("req_", 14)
+                ).as_response()
+            try:
+                with self._keys.in_use(asked.key):
+                    answer = self._answer(asked, handler)
+                    return await wire.send_through(self._world.faults, answer)
+            except StripeError as error:
+                return _refusal(error, asked.request_id).as_response()
+
+        return serve
+
+    async def answer_unknown_url(self, request: Request, _: Exception) -> Response:
+        path = request.url.path.removeprefix(request.scope.get("root_path", ""))
+        return _refusal(errors.unknown_url(request.method, path), new_id("req_", 14)).as_response()
+
+    def _answer(self, asked: Asked, handler: Handler) -> Answer:
+        """The whole of a call: judged, recalled or done, and shown in its version."""
+        try:
+            _authenticate(asked.authorization)
+            failure = self._world.faults.api_error()
+            if failure == "502":
+                return wire.bad_gateway()
+            if failure == "429":
+                raise errors.rate_limited()
+            parameters = _parameters(asked)
+            if asked.key is None:
+                return self._call(asked, handler, parameters, fails=failure is not None)
+            return self._call_once(asked, asked.key, handler, parameters, fails=failure is not None)
+        except StripeError as error:
+            return _refusal(error, asked.request_id)
+
+    def _call_once(self, asked: Asked, key: str, handler: Handler, parameters: Json, *, fails: bool) -> Answer:
+        mark = fingerprint(asked.path, parameters)
+        kept = self._keys.recall(key, mark)
+        if kept is not None:
+            headers = _headers(asked) | {"Idempotent-Replayed": "true", "Original-Request": kept.request_id}
+            return Answer(kept.status, kept.body, headers)
+        with self._world.store.transaction():
+            answer = self._call(asked, handler, parameters, fails=fails)
+            self._keys.keep(key, mark, Kept(answer.status, answer.body, asked.request_id))
+        return answer
+
+    def _call(self, asked: Asked, handler: Handler, parameters: Json, *, fails: bool) -> Answer:
+        """Does what is asked. A refusal before it began is raised; its own result, good or bad, is an answer."""
+        expand = parameters.pop("expand", [])
+        if not isinstance(expand, list) or not all(isinstance(path, str) for path in expand):
+            raise StripeError("Invalid array", param="expand")
+        cause = Cause(asked.request_id, asked.key)
+        call = Call(self._world, Parameters(parameters), asked.ids, asked.version, cause)
+        before = self._world.store.changes()
+        try:
+            if fails:
+                raise errors.server_error()
+            with self._world.store.transaction():
+                body = handler(call)
+                expansion.expand(self._world.store, body, expand)
+        except StripeError as error:
+            if not error.executed:
+                raise
+            return _refusal(error, asked.request_id, _headers(asked))
+        shown = versions.render(self._world.store, body, asked.version)
+        has_changed = self._world.store.changes() != before
+        return Answer(_OK, json.dumps(shown, indent=2).encode() + b"\n", _headers(asked), has_changed=has_changed)
+
+
+async def _read(request: Request) -> Asked:
+    body = await wire.read_body(request)
+    is_post = request.method == "POST"
+    return Asked(
+        method=request.method,
+        path=request.url.path,
+        ids=dict(request.path_params),
+        fields=body.decode("utf-8", "replace") if is_post else request.url.query,
+        authorization=request.headers.get("authorization", ""),
+        content_type=request.headers.get("content-type", "").partition(";")[0].strip().lower(),
+        version=request.headers.get("stripe-version", versions.DEFAULT_VERSION),
+        request_id=new_id("req_", 14),
+        key=request.headers.get("idempotency-key") or None if is_post else None,
+    )
+
+
+def _authenticate(authorization: str) -> None:
+    """A test key, as a bearer token or as the user name of basic authentication. Which one does not matter."""
+    scheme, _, credentials = authorization.partition(" ")
+    if scheme.lower() == "basic":
+        try:
+            credentials = base64.b64decode(credentials, validate=True).decode().partition(":")[0]
+        except (binascii.Error, UnicodeDecodeError):
+            credentials = ""
+    if not credentials:
+        message = (
+            "You did not provide an API key. You need to provide your API key in the Authorization header, using Bearer"
+            " auth (e.g. 'Authorization: Bearer YOUR_SECRET_KEY')."
+        )
+        raise StripeError(message, status=401)
+    if not _KEY.fullmatch(credentials):
+        raise StripeError(f"Invalid API Key provided: {credentials[:8]}***", status=401)
+
+
+def _parameters(asked: Asked) -> Json:
+    """The call's parameters as a tree, if it speaks a language and a version that Stripe knows."""
+    if asked.fields and asked.method == "POST" and asked.content_type != _FORM:
+        raise StripeError(f"Invalid request (check that your POST content type is {_FORM}).")
+    if not versions.is_version(asked.version):
+        raise StripeError(f"Invalid Stripe API version: {asked.version[:40]}")
+    return forms.decode(asked.fields)
+
+
+def _headers(asked: Asked) -> dict[str, str]:
+    headers = {"Request-Id": asked.request_id, "Stripe-Version": asked.version}
+    return headers if asked.key is None else {**headers, "Idempotency-Key": asked.key}
+
+
+def _refusal(error: StripeError, request_id: str, headers: dict[str, str] | None = None) -> Answer:
+    extra = {"Retry-After": "1"} if error.status == errors.TOO_MANY else {}
+    return Answer(error.status, error.body(request_id), {"Request-Id": request_id, **(headers or {}), **extra})

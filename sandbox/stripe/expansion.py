@@ -1,0 +1,57 @@
+"""``expand[]``: an id replaced by the object it names, along a path such as ``payment_intent.latest_charge``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sandbox.store import Json, Store
+from sandbox.stripe.errors import StripeError
+
+DEPTH_MAX = 4
+PATHS_MAX = 20
+
+#: Which field of which kind names an object of which kind.
+_NAMES = {
+    ("checkout.session", "payment_intent"): "payment_intent",
+    ("checkout.session", "customer"): "customer",
+    ("payment_intent", "latest_charge"): "charge",
+    ("payment_intent", "payment_method"): "payment_method",
+    ("payment_intent", "customer"): "customer",
+    ("charge", "payment_intent"): "payment_intent",
+    ("charge", "customer"): "customer",
+    ("payment_method", "customer"): "customer",
+    ("price", "product"): "product",
+    ("product", "default_price"): "price",
+}
+
+#: Fields that are left out until they are asked for, and the kind in which they are kept under the owner's id.
+_LEFT_OUT = {("checkout.session", "line_items"): "line_items"}
+
+
+def expand(store: Store, answer: Json, paths: list[str]) -> None:
+    """Expands ``answer`` in place."""
+    if len(paths) > PATHS_MAX:
+        raise StripeError(f"You may expand up to {PATHS_MAX} properties.", param="expand")
+    for path in paths:
+        steps = path.split(".")
+        if len(steps) > DEPTH_MAX:
+            raise StripeError(f"You may expand up to {DEPTH_MAX} levels.", param="expand")
+        _expand(store, answer, steps, path)
+
+
+def _expand(store: Store, value: Any, steps: list[str], path: str) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _expand(store, item, steps, path)
+        return
+    if not steps or not isinstance(value, dict):
+        return
+    kind, field = str(value.get("object")), steps[0]
+    if (kind, field) in _LEFT_OUT:
+        kept = store.find("stripe", _LEFT_OUT[kind, field], value["id"])
+        value[field] = kept["list"] if kept else None
+    elif (kind, field) in _NAMES and isinstance(value.get(field), str):
+        value[field] = store.find("stripe", _NAMES[kind, field], value[field])
+    elif field not in value or not (isinstance(value[field], dict | list) or (kind, field) in _NAMES):
+        raise StripeError(f"This property cannot be expanded ({path}).", param="expand")
+    _expand(store, value[field], steps[1:], path)
