@@ -20,7 +20,7 @@ up: setup ## run everything on loopback until Ctrl-C
 	@exec $(BIN)/counterfoil up $(ARGS)
 
 test: setup ## the whole test suite, with its own PostgreSQL and Redis-compatible server
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadscope $(ARGS)
 
 demo: setup ## a tour of the main job, checked
 	@exec $(BIN)/python -m local.demo $(ARGS)

@@ -73,6 +73,11 @@ def configure(*, production: bool) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        # uvicorn's own configuration, where it was applied before ours, keeps its loggers to itself.
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate, logger.disabled = True, False
 
 
 def _readable() -> Processor:

@@ -5,17 +5,23 @@ Each gateway declares its own variables in its folder; here is the rest, and ``l
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import AliasChoices, AnyHttpUrl, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateways.gateway import Secret
 from gateways.razorpay.settings import RazorpaySettings
 from gateways.stripe.settings import StripeSettings
 from payments.order import LateSuccess
+
+SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+
+#: HS256 wants a key as long as its hash.
+SHORTEST_JWT_SECRET = 32
 
 
 class SettingsError(Exception):
@@ -42,6 +48,15 @@ class Settings(BaseSettings):
     port: int = Field(default=8000, ge=1, le=65535)
     #: Addresses whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; comma-separated, none by default.
     trusted_proxies: str = ""
+    #: Signs and verifies the tokens of the application's users (HS256); or the address of its public keys.
+    auth_jwt_secret: SecretStr | None = None
+    auth_jwks_url: AnyHttpUrl | None = None
+    #: Per IP address, on the routes that make a gateway session.
+    rate_limit: str = "10/15minutes"
+    #: Origins whose pages may call the checkout from a browser; comma-separated, none by default.
+    cors_origins: str = ""
+    #: Development alone: the file in which the sandbox writes how far its clock has been moved on, in seconds.
+    development_clock: Path | None = None
     #: Events worked at once by one worker process.
     worker_threads: int = Field(default=8, ge=1, le=64)
 
@@ -67,6 +82,11 @@ class Settings(BaseSettings):
         return self.app_env == "production"
 
     @property
+    def gateways(self) -> dict[str, BaseSettings]:
+        """Each gateway's own settings, by its name."""
+        return {"stripe": self.stripe, "razorpay": self.razorpay}
+
+    @property
     def webhook_secrets(self) -> dict[str, tuple[Secret, ...]]:
         """By gateway; a gateway without any has no endpoint."""
         found = {"stripe": self.stripe.webhook_secrets, "razorpay": self.razorpay.webhook_secrets}
@@ -82,16 +102,43 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in ("postgresql", "postgres"):
-            raise ValueError("must begin with postgresql://")
+        address = _address(value, "postgresql", "postgres")
+        for mode in parse_qs(address.query).get("sslmode", []):
+            if mode not in SSL_MODES:
+                raise ValueError(f"sslmode must be one of {', '.join(SSL_MODES)}")
         return value
 
     @field_validator("redis_url")
     @classmethod
     def _is_redis(cls, value: SecretStr) -> SecretStr:
-        if urlsplit(value.get_secret_value()).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("must begin with redis://, rediss:// or unix://")
+        address = _address(value, "redis", "rediss", "unix")
+        if address.scheme != "unix" and not address.path.strip("/").isdecimal() and address.path.strip("/"):
+            raise ValueError("must end with the number of a database, such as /0, or with nothing")
         return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        for part in filter(None, (part.strip() for part in value.split(","))):
+            try:
+                ip_network(part, strict=False)
+            except ValueError:
+                raise ValueError("takes addresses and networks such as 10.0.0.0/8, separated by commas") from None
+        return value
+
+    @model_validator(mode="after")
+    def _time_is_real_in_production(self) -> Settings:
+        if self.is_production and self.development_clock is not None:
+            raise ValueError("DEVELOPMENT_CLOCK must not be set in production: only a laptop's time can be moved")
+        return self
+
+    @model_validator(mode="after")
+    def _tokens_can_be_verified(self) -> Settings:
+        if self.auth_jwt_secret and self.auth_jwks_url:
+            raise ValueError("AUTH_JWT_SECRET and AUTH_JWKS_URL exclude each other: say which one signs")
+        if self.auth_jwt_secret and len(self.auth_jwt_secret.get_secret_value().encode()) < SHORTEST_JWT_SECRET:
+            raise ValueError(f"AUTH_JWT_SECRET must have at least {SHORTEST_JWT_SECRET} bytes (RFC 7518, section 3.2)")
+        return self
 
     @model_validator(mode="after")
     def _channels_are_whole(self) -> Settings:
@@ -102,6 +149,18 @@ class Settings(BaseSettings):
         if self.is_production and not self.app_url.startswith("https://"):
             raise ValueError("APP_URL must begin with https:// in production")
         return self
+
+
+def _address(value: SecretStr, *schemes: str) -> SplitResult:
+    """The parts of a URL. Raises ``ValueError`` with a sentence that shows none of them."""
+    try:
+        address = urlsplit(value.get_secret_value())
+        _ = address.port
+    except ValueError:
+        raise ValueError("is not a URL: see its host and its port") from None
+    if address.scheme not in schemes:
+        raise ValueError(f"must begin with {', '.join(f'{scheme}://' for scheme in schemes[:-1])} or {schemes[-1]}://")
+    return address
 
 
 def load() -> Settings:

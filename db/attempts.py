@@ -33,6 +33,7 @@ class Attempt:
     expires_at: datetime | None
     is_being_called: bool
     calls: int
+    created_at: datetime
 
     @property
     def is_live(self) -> bool:
@@ -70,7 +71,7 @@ async def newest(tx: Tx, order_id: UUID) -> Attempt | None:
     row = await tx.fetchrow(
         """
         SELECT id, order_id, number, gateway, idempotency_key, status, request, session_id, url, expires_at,
-               calling_until > now() AS is_being_called, calls
+               calling_until > now() AS is_being_called, calls, created_at
           FROM payment_attempts WHERE order_id = $1 ORDER BY number DESC LIMIT 1
         """,
         order_id,

@@ -52,6 +52,14 @@ async def add(
     return row["id"] if row else None
 
 
+async def due_kind(tx: Tx, effect: UUID) -> str | None:
+    """What kind of effect this is, if it is owed now: asked before claiming, to see whether its channel has room."""
+    kind: str | None = await tx.fetchval(
+        "SELECT kind FROM effects WHERE id = $1 AND status = 'pending' AND next_attempt_at <= now()", effect
+    )
+    return kind
+
+
 async def claim(tx: Tx, effect: UUID, *, lease_seconds: float) -> Effect | None:
     """Take a pending, due effect until the lease ends, or None: settled, not due, or in another worker's hands.
 
@@ -131,5 +139,19 @@ async def overdue(tx: Tx, *, limit: int, again_seconds: float) -> list[UUID]:
         """,
         limit,
         timedelta(seconds=again_seconds),
+    )
+    return [row["id"] for row in rows]
+
+
+async def long_owed(tx: Tx, *, limit: int, seconds: float) -> list[UUID]:
+    """Effects that have been owed for so long that no hint can have reached a worker; the longest owed first."""
+    rows = await tx.fetch(
+        """
+        SELECT id FROM effects
+         WHERE status = 'pending' AND next_attempt_at <= now() - $2::interval
+         ORDER BY next_attempt_at LIMIT $1
+        """,
+        limit,
+        timedelta(seconds=seconds),
     )
     return [row["id"] for row in rows]

@@ -14,9 +14,10 @@ from db.pool import Tx
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What made a change: a stored event, an API call by a named caller, an operator's act, a reconciliation run."""
+    """What made a change: a stored event, an API call by a named caller, an effect of ours,
+    an operator's act, a reconciliation run."""
 
-    kind: Literal["webhook_event", "api", "operator", "reconciliation", "schedule"]
+    kind: Literal["webhook_event", "api", "effect", "operator", "reconciliation", "schedule"]
     id: str
 
 

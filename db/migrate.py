@@ -15,6 +15,9 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 #: Any number of releases may start at once; one migrates, the others wait and find nothing left to do.
 LOCK = 7_326_003
 
+#: Longer than any migration of ours takes; one that is frozen must not freeze every release behind it.
+TURN_SECONDS = 60
+
 #: A migration that cannot get its lock gives up, rather than queue every query behind itself on a busy table.
 LOCK_TIMEOUT = "5s"
 
@@ -23,11 +26,11 @@ class MigrationError(Exception):
     """The database and the migration files disagree; nothing was changed. A person must look."""
 
 
-async def migrate(url: str) -> list[str]:
+async def migrate(url: str, *, turn_seconds: int = TURN_SECONDS) -> list[str]:
     """Bring the database to this version; returns the names of what was applied. Safe to call again, and at once."""
     connection = await asyncpg.connect(url, timeout=10)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+        await _wait_for_turn(connection, turn_seconds)
         applied = await _applied(connection)
         names = []
         for path in sorted(MIGRATIONS.glob("*.sql")):
@@ -41,6 +44,16 @@ async def migrate(url: str) -> list[str]:
         return names
     finally:
         await connection.close()
+
+
+async def _wait_for_turn(connection: asyncpg.Connection[asyncpg.Record], seconds: int) -> None:
+    try:
+        await connection.execute(f"SET lock_timeout = '{seconds}s'")
+        await connection.execute("SELECT pg_advisory_lock($1)", LOCK)
+    except asyncpg.LockNotAvailableError:
+        raise MigrationError(
+            f"another migration has held the lock for {seconds} seconds; see pg_locks for who it is, and try again"
+        ) from None
 
 
 async def _applied(connection: asyncpg.Connection[asyncpg.Record]) -> dict[str, str]:

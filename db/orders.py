@@ -40,9 +40,17 @@ async def place(tx: Tx, *, user_id: str, plan_id: str, expected: Money) -> UUID:
 async def lock(tx: Tx, order_id: UUID) -> Locked:
     """The order with all its payments, under lock until the transaction ends. It must exist: look it up first.
 
-    Locked first and read afterwards: a statement that waited for the lock would still see the past around it.
+    Locked first and read afterwards: a statement that waited for the lock would still see the past around it. Of the
+    orders that a user has given up for one plan, one at a time: each must see what has become of the others.
     """
     await tx.execute("SELECT FROM orders WHERE id = $1 FOR UPDATE", order_id)
+    await tx.execute(
+        """
+        SELECT pg_advisory_xact_lock(hashtextextended(jsonb_build_array('late', user_id, plan_id)::text, 0))
+          FROM orders WHERE id = $1 AND status IN ('failed', 'cancelled')
+        """,
+        order_id,
+    )
     row = await tx.fetchrow(
         """
         SELECT o.user_id, o.plan_id, o.amount, o.currency, o.status, o.session_id, o.payment_intent_id,
@@ -50,9 +58,13 @@ async def lock(tx: Tx, order_id: UUID) -> Locked:
                coalesce(p.name, 'Order ' || o.id) AS plan_name, coalesce(p.description, '') AS plan_description,
                EXISTS (SELECT FROM payment_attempts a
                         WHERE a.order_id = o.id AND a.status IN ('intended', 'unknown', 'open')) AS page_is_open,
+               EXISTS (SELECT FROM effects f
+                        WHERE f.order_id = o.id AND f.kind = 'gateway.capture_payment' AND f.status = 'pending')
+                   AS is_being_captured,
                EXISTS (SELECT FROM orders other
                         WHERE other.user_id = o.user_id AND other.plan_id = o.plan_id AND other.id <> o.id
-                          AND other.created_at >= o.created_at AND other.status IN ('paid', 'pending')) AS replaced
+                          AND (other.status = 'pending' OR (other.status = 'paid' AND other.paid_at >= o.created_at))
+                      ) AS replaced
           FROM orders o JOIN users u ON u.id = o.user_id LEFT JOIN plans p ON p.id = o.plan_id
          WHERE o.id = $1
         """,
@@ -69,6 +81,7 @@ async def lock(tx: Tx, order_id: UUID) -> Locked:
         payment_intent_id=row["payment_intent_id"],
         attempt_failed=row["failure_reason"] is not None,
         page_is_open=row["page_is_open"],
+        is_being_captured=row["is_being_captured"],
         replaced=row["replaced"],
     )
     return Locked(
@@ -114,9 +127,11 @@ async def move(
 
 
 async def note_failure(tx: Tx, order_id: UUID, failure_code: str) -> None:
-    """A declined attempt on an order that stays open: shown to the customer, who may try again."""
+    """A declined attempt: shown to the customer, who may try again; or told late, of an order that was given up."""
     await tx.execute(
-        "UPDATE orders SET failure_reason = $2, updated_at = now() WHERE id = $1 AND status = 'pending'",
+        """
+        UPDATE orders SET failure_reason = $2, updated_at = now() WHERE id = $1 AND status IN ('pending', 'cancelled')
+        """,
         order_id,
         failure_code,
     )
@@ -137,7 +152,7 @@ async def learn_session(tx: Tx, order_id: UUID, gateway: str, session_id: str) -
     await tx.execute(
         """
         UPDATE orders SET session_id = $3, gateway = coalesce(gateway, $2), updated_at = now()
-         WHERE id = $1 AND session_id IS NULL AND NOT EXISTS (SELECT FROM orders WHERE session_id = $3)
+         WHERE id = $1 AND session_id IS NULL
         """,
         order_id,
         gateway,

@@ -30,6 +30,12 @@ async def prepare(tx: Tx, now: datetime) -> list[str]:
                 f"CREATE TABLE {name} PARTITION OF {table} "
                 f"FOR VALUES FROM ('{first_id_of(begins)}') TO ('{first_id_of(ends)}')"
             )
+            if table == "history":
+                # Row triggers come with the partition; one against emptying it whole does not.
+                await tx.execute(
+                    f"CREATE TRIGGER history_is_not_truncated BEFORE TRUNCATE ON {name} "
+                    "FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewriting()"
+                )
             made.append(name)
     return made
 

@@ -30,10 +30,18 @@ async def of_order(tx: Tx, order_id: UUID) -> tuple[Payment, ...]:
     )
 
 
+async def find(tx: Tx, gateway: str, gateway_payment_id: str) -> UUID | None:
+    """The row of a gateway payment, whoever's it is."""
+    found: UUID | None = await tx.fetchval(
+        "SELECT id FROM payments WHERE gateway = $1 AND gateway_payment_id = $2", gateway, gateway_payment_id
+    )
+    return found
+
+
 async def record(
     tx: Tx,
     gateway: str,
-    order_id: UUID,
+    order_id: UUID | None,
     seen: Sighting,
     *,
     status: PaymentStatus,
@@ -42,7 +50,8 @@ async def record(
 ) -> UUID | None:
     """Write the payment as far as it has come; the amount of money that was taken replaces the one announced.
 
-    Returns its id, or None where the same gateway payment already belongs to another order: the caller raises that.
+    ``order_id`` is None while nobody can say whose it is. Returns the row's id, or None where the same gateway payment
+    already belongs to another order: the caller raises that.
     """
     row = await tx.fetchrow(
         """
@@ -50,13 +59,14 @@ async def record(
                               failure_code, failure_gateway_reason)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         ON CONFLICT (gateway, gateway_payment_id) DO UPDATE
-            SET amount = CASE WHEN payments.status = 'succeeded' THEN payments.amount ELSE excluded.amount END,
+            SET order_id = coalesce(payments.order_id, excluded.order_id),
+                amount = CASE WHEN payments.status = 'succeeded' THEN payments.amount ELSE excluded.amount END,
                 currency = CASE WHEN payments.status = 'succeeded' THEN payments.currency ELSE excluded.currency END,
                 status = excluded.status, standing = excluded.standing,
                 failure_code = coalesce(excluded.failure_code, payments.failure_code),
                 failure_gateway_reason = coalesce(excluded.failure_gateway_reason, payments.failure_gateway_reason),
                 updated_at = now()
-            WHERE payments.order_id = excluded.order_id
+            WHERE payments.order_id IS NULL OR payments.order_id = excluded.order_id
         RETURNING id
         """,
         gateway,

@@ -263,3 +263,17 @@ async def overdue(tx: Tx, *, limit: int, again_seconds: float) -> list[UUID]:
         timedelta(seconds=again_seconds),
     )
     return [row["id"] for row in rows]
+
+
+async def long_owed(tx: Tx, *, limit: int, seconds: float) -> list[UUID]:
+    """Events that have been owed for so long that no hint can have reached a worker; the longest owed first."""
+    rows = await tx.fetch(
+        """
+        SELECT id FROM webhook_events
+         WHERE status IN ('received', 'retry') AND next_attempt_at <= now() - $2::interval
+         ORDER BY next_attempt_at LIMIT $1
+        """,
+        limit,
+        timedelta(seconds=seconds),
+    )
+    return [row["id"] for row in rows]

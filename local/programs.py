@@ -26,9 +26,15 @@ class Row:
     offset: int | None = None
 
 
+#: The distances that others must know, to be told where these are.
+CHECKOUT_OFFSET = 1
+SANDBOX_OFFSET = 3
+
 #: One line, one process. The offsets are a promise to whoever uses the stack.
 TABLE = (
     Row("ingress", "ingress", offset=0),
+    Row("checkout", "checkout", offset=CHECKOUT_OFFSET),
+    Row("sandbox", "sandbox", offset=SANDBOX_OFFSET),
     Row("worker-1", "workers"),
     Row("worker-2", "workers"),
     Row("schedules", "schedules"),
@@ -56,6 +62,7 @@ class Program:
     def _told(self) -> dict[str, str]:
         """Wherever it is started, it finds our folders before any other of the same name."""
         own = {"HOST": LOOPBACK, "PYTHONPATH": str(PROJECT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+        own["NO_PROXY"] = f"{LOOPBACK},localhost,{self.environment.get('NO_PROXY', '')}".rstrip(",")
         return {**self.environment, **own, **({"PORT": str(self.port)} if self.port else {})}
 
     def is_ready(self, pid: int, *, announced: bool) -> bool:

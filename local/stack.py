@@ -16,6 +16,10 @@ from typing import Self
 from console import development
 from local import lock, private
 from local.command import CannotStart
+from local.programs import CHECKOUT_OFFSET, SANDBOX_OFFSET
+
+#: What the gateways sign with, and the ingress believes.
+WEBHOOK_SECRETS = ("STRIPE_WEBHOOK_SECRET", "RAZORPAY_WEBHOOK_SECRET")
 
 #: How long we wait for what a killed ``up`` left behind; its watchdog ends that within 8 seconds.
 PATIENCE_SECONDS = 12.0
@@ -46,16 +50,42 @@ class Stack:
         os.close(self.remains)
         os.close(self._lock)
 
-    def decide(self, environment: Mapping[str, str], *, port_base: int) -> dict[str, str]:
+    def decide(self, environment: Mapping[str, str], *, port_base: int, with_sandbox: bool) -> dict[str, str]:
         """What every process of the stack is told; the environment's own word goes first."""
+        made_up = self._made_up()
         decided = {
-            "APP_URL": f"http://127.0.0.1:{port_base + 1}",
+            "APP_URL": f"http://127.0.0.1:{port_base + CHECKOUT_OFFSET}",
             "OUTBOX_DIR": str(self.data_dir / "outbox"),
             "RATE_LIMIT": "10000/15minutes",
-            **self._made_up(),
+            **{name: made_up[name] for name in WEBHOOK_SECRETS},
         }
-        said = {name: environment.get(name, value) for name, value in decided.items()}
+        if not environment.get("AUTH_JWKS_URL"):
+            decided["AUTH_JWT_SECRET"] = made_up["AUTH_JWT_SECRET"]
+        if with_sandbox:
+            decided |= self._sandboxed(environment, made_up, port_base)
+        said = {name: environment.get(name) or value for name, value in decided.items()}
+        if with_sandbox:
+            # The stand-ins sign with what the ingress believes.
+            said |= {f"SANDBOX_{name}": _newest(said[name]) for name in WEBHOOK_SECRETS}
         return {**said, "APP_ENV": "development", "COUNTERFOIL_DATA_DIR": str(self.data_dir)}
+
+    def _sandboxed(self, environment: Mapping[str, str], made_up: Mapping[str, str], port_base: int) -> dict[str, str]:
+        """The stand-in gateways, and keys for them. A gateway whose key is set is the real one, and is left alone."""
+        url, ingress = f"http://127.0.0.1:{port_base + SANDBOX_OFFSET}", f"http://127.0.0.1:{port_base}"
+        decided = {
+            "SANDBOX_DATA_DIR": str(self.data_dir / "sandbox"),
+            "SANDBOX_PORT": str(port_base + SANDBOX_OFFSET),
+            "SANDBOX_STRIPE_WEBHOOK_URL": f"{ingress}/webhooks/stripe",
+            "SANDBOX_RAZORPAY_WEBHOOK_URL": f"{ingress}/webhooks/razorpay",
+            "DEVELOPMENT_CLOCK": str(self.data_dir / "sandbox" / "clock"),
+        }
+        if not environment.get("STRIPE_SECRET_KEY"):
+            decided |= {"STRIPE_SECRET_KEY": made_up["STRIPE_SECRET_KEY"], "STRIPE_API_BASE": f"{url}/stripe"}
+        if not environment.get("RAZORPAY_KEY_ID"):
+            decided |= {name: made_up[name] for name in ("RAZORPAY_KEY_ID", "RAZORPAY_KEY_SECRET")}
+            decided |= {"RAZORPAY_API_BASE": f"{url}/razorpay"}
+            decided |= {"SANDBOX_RAZORPAY_KEY_SECRET": made_up["RAZORPAY_KEY_SECRET"]}
+        return decided
 
     def keep(self, settings: Mapping[str, str]) -> None:
         """Let the command line know what was decided."""
@@ -88,6 +118,10 @@ class Stack:
         fresh = {
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
             "RAZORPAY_WEBHOOK_SECRET": secrets.token_urlsafe(24),
+            "AUTH_JWT_SECRET": secrets.token_urlsafe(48),
+            "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(16)}",
+            "RAZORPAY_KEY_ID": f"rzp_test_{secrets.token_hex(7)}",
+            "RAZORPAY_KEY_SECRET": secrets.token_hex(12),
         }
         if not fresh.keys() <= known.keys():
             known = {**fresh, **known}

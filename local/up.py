@@ -28,6 +28,10 @@ POSTGRES_OFFSET = 10
 VALKEY_OFFSET = 11
 
 
+#: How long nobody may answer for what we have started, should we be killed just after our watchdog.
+WATCHDOG_SECONDS = 0.5
+
+
 def up(data_dir: Path, *, port_base: int, without_sandbox: bool) -> None:
     """Run the stack until Ctrl-C or SIGTERM. ``CannotStart`` says what is in the way; nothing is left running then."""
     if os.environ.get("APP_ENV") == "production":
@@ -44,7 +48,10 @@ async def _run(stack: Stack, printer: Printer, table: Sequence[Row], port_base: 
     supervisor = Supervisor(watchdog, printer.show)
     try:
         await _start(stack, supervisor, table, port_base)
-        await asyncio.Event().wait()
+        while True:
+            await asyncio.sleep(WATCHDOG_SECONDS)
+            if watchdog.renew():
+                printer.show("up", "the watchdog had died; another has taken its place")
     except asyncio.CancelledError:
         printer.show("up", "stopping")
     finally:
@@ -57,7 +64,7 @@ async def _start(stack: Stack, supervisor: Supervisor, table: Sequence[Row], por
     """Servers, database, processes; each only once what it needs is ready."""
     servers = _missing_servers(stack.data_dir, port_base)
     await supervisor.start(list(servers.values()), aloud=False)
-    settings = stack.decide(os.environ, port_base=port_base)
+    settings = stack.decide(os.environ, port_base=port_base, with_sandbox=any(row.name == "sandbox" for row in table))
     for name in ("DATABASE_URL", "REDIS_URL"):
         settings[name] = servers[name].url if name in servers else os.environ[name]
     await _prepare_database(settings["DATABASE_URL"])

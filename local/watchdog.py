@@ -12,6 +12,10 @@ import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+
 #: After the first signal, a process may finish what it is doing; after the last, it is killed outright.
 GRACE_SECONDS = 5.0
 LAST_SECONDS = 2.0
@@ -21,38 +25,66 @@ class Watchdog:
     """Ours to close when we end in order. Lives in its own session, so that Ctrl-C does not reach it."""
 
     def __init__(self, *, inherited: tuple[int, ...] = ()) -> None:
-        import subprocess
+        self._inherited = inherited
+        self._guarded: dict[int, str] = {}
+        self._process = _spawn(inherited)
 
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", __file__],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            start_new_session=True,
-            pass_fds=inherited,
-            bufsize=0,
-        )
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def guard(self, pid: int, *, first: signal.Signals, last: signal.Signals) -> None:
         """Answer for this process group from now on. ``pid`` leads the group."""
-        self._tell(f"guard {pid} {first.value} {last.value}")
+        self._guarded[pid] = f"guard {pid} {first.value} {last.value}"
+        self._tell(self._guarded[pid])
 
     def release(self, pid: int) -> None:
         """It has ended: its number may soon be another's."""
+        self._guarded.pop(pid, None)
         self._tell(f"release {pid} 0 0")
+
+    def renew(self) -> bool:
+        """Put another in its place if it has died; who watches the watchdog asks this now and then."""
+        if self._process.poll() is None:
+            return False
+        _close_input(self._process)
+        self._process = _spawn(self._inherited)
+        for line in self._guarded.values():
+            self._tell(line)
+        return True
 
     def close(self) -> None:
         """Everything guarded has ended, and so may the watchdog."""
         self._process.kill()
         self._process.wait()
-        if self._process.stdin:
-            self._process.stdin.close()
+        _close_input(self._process)
 
     def _tell(self, line: str) -> None:
         if self._process.stdin:
+            # A dead one hears nothing; the one that ``renew`` puts in its place is told everything.
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.write(f"{line}\n".encode())
+
+
+def _spawn(inherited: tuple[int, ...]) -> subprocess.Popen[bytes]:
+    import subprocess
+
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        start_new_session=True,
+        pass_fds=inherited,
+        bufsize=0,
+    )
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    if process.stdin:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
 
 
 def end(groups: dict[int, tuple[int, int]]) -> None:

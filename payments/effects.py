@@ -1,4 +1,4 @@
-"""What must follow a move, outside our database: each kind once per order, whoever caused it and however often."""
+"""What must follow a decision, outside our database: each kind once per subject, whoever caused it, however often."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ class EffectKind(StrEnum):
     MAIL_PAYMENT_CONFIRMED = "mail.payment_confirmed"
     ANALYTICS_PAYMENT_COMPLETED = "analytics.payment_completed"
     NOTIFY_PAYMENT_COMPLETED = "notify.payment.completed"
+    GATEWAY_CAPTURE_PAYMENT = "gateway.capture_payment"
 
 
 #: What follows an order's move into a status. Unique per (kind, order) in the table, so a return to paid repeats none.

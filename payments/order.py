@@ -1,8 +1,8 @@
 """The order's rules: which moves exist, and what one event does to one order. Everything else carries this out.
 
 The one question is asked by ``decide``: given what we hold and what the gateway says, what is the next line in the
-book? Its answers are a closed list (Move, Record, Surplus, Mismatch, Held, Early, Stale); "already done" is one of
-them, not an error.
+book? Its answers are a closed list (Move, Record, Capture, Surplus, Mismatch, Held, Early, Stale); "already done" is
+one of them, not an error.
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ class Order:
     """An order under lock, with all that the rules may look at.
 
     ``page_is_open``: a hosted page of this order can be paid, or is being opened, so money is not late.
+    ``is_being_captured``: we have already set out to take a payment of this order.
     ``replaced``: the same user has meanwhile paid for, or has open, another checkout of the same plan.
     """
 
@@ -79,6 +80,7 @@ class Order:
     payment_intent_id: str | None = None
     attempt_failed: bool = False
     page_is_open: bool = False
+    is_being_captured: bool = False
     replaced: bool = False
 
     def payment(self, gateway_payment_id: str | None) -> Payment | None:
@@ -103,6 +105,14 @@ class Record:
     """Something worth writing down, and no move: a declined attempt, a payment on its way."""
 
     failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The bank has promised exactly what is owed, and nobody has taken it: we do."""
+
+    payment_id: str
+    amount: Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +151,7 @@ class Stale:
     reason: str
 
 
-Outcome = Move | Record | Surplus | Mismatch | Held | Early | Stale
+Outcome = Move | Record | Capture | Surplus | Mismatch | Held | Early | Stale
 
 
 def decide(order: Order, event: OrderEvent, late_success: LateSuccess = LateSuccess.FULFIL) -> Outcome:
@@ -149,8 +159,10 @@ def decide(order: Order, event: OrderEvent, late_success: LateSuccess = LateSucc
     match event:
         case PaymentSucceeded():
             return _decide_success(order, event, late_success)
-        case PaymentPending() | PaymentAuthorised() | PaymentCancelled():
+        case PaymentPending() | PaymentCancelled():
             return _decide_progress(order, event)
+        case PaymentAuthorised():
+            return _decide_authorisation(order, event, late_success)
         case PaymentFailed():
             return _decide_failure(order, event)
         case CheckoutEnded():
@@ -172,9 +184,7 @@ def _decide_success(order: Order, event: PaymentSucceeded, late_success: LateSuc
         return Surplus(event.paid)
     if event.paid != order.expected:
         return Mismatch(order.expected, event.paid)
-    if order.status is OrderStatus.PENDING or order.page_is_open:
-        return Move(OrderStatus.PAID)
-    if late_success is LateSuccess.HOLD or order.replaced:
+    if _is_late(order) and (late_success is not LateSuccess.FULFIL or order.replaced):
         return Held(event.paid)
     return Move(OrderStatus.PAID)
 
@@ -192,10 +202,30 @@ def _decide_progress(order: Order, event: PaymentPending | PaymentAuthorised | P
     return Record()
 
 
+def _decide_authorisation(order: Order, event: PaymentAuthorised, late_success: LateSuccess) -> Outcome:
+    """What nobody captures lapses, and costs nobody anything: in every doubt it is left to."""
+    progress = _decide_progress(order, event)
+    if isinstance(progress, Stale) or event.amount != order.expected:
+        return progress
+    if order.status in SETTLED or order.is_being_captured or order.has_unreviewed_money:
+        return progress
+    if _is_late(order) and (late_success is not LateSuccess.FULFIL or order.replaced):
+        return progress
+    return Capture(event.payment_id, event.amount)
+
+
+def _is_late(order: Order) -> bool:
+    """We have given the order up, and no page of it can be paid."""
+    return order.status is not OrderStatus.PENDING and not order.page_is_open
+
+
 def _decide_failure(order: Order, event: PaymentFailed) -> Outcome:
     known = order.payment(event.payment_id)
     if known is not None and known.status is PaymentStatus.SUCCEEDED:
         return Stale("this payment has succeeded since")
+    if order.status is OrderStatus.CANCELLED:
+        # The end of the session overtook the news of why. The order stays cancelled, and says so.
+        return Record(event.failure)
     if order.status is not OrderStatus.PENDING:
         return Stale(f"the order is {order.status}")
     if event.final and not order.has_unreviewed_money:

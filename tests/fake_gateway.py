@@ -27,6 +27,7 @@ from gateways.client import (
     Unknown,
 )
 from gateways.gateway import Json
+from payments.events import Observed, PaymentSucceeded, References
 from payments.money import Money
 
 #: What a test makes of one call: before the gateway acts, or after.
@@ -43,6 +44,9 @@ class FakeGateway:
     before: list[Fault] = field(default_factory=list)
     after: list[Fault] = field(default_factory=list)
     calls: int = 0
+    #: What was captured, and what is answered to it; without an answer prepared, the money is taken.
+    captures: list[tuple[str, Money]] = field(default_factory=list)
+    capture_answers: list[Gone | Refused | Unknown] = field(default_factory=list)
 
     def freeze(self, order: SessionOrder) -> Json | Refused:
         if order.plan_id == "unsellable":
@@ -106,7 +110,10 @@ class FakeGateway:
     async def capture_payment(
         self, payment_id: str, amount: Money, patience: Patience = BACKGROUND
     ) -> Captured | Gone | Refused | Unknown:
-        return Gone()
+        self.captures.append((payment_id, amount))
+        if self.capture_answers:
+            return self.capture_answers.pop(0)
+        return Captured(Observed(self.name, References(objects=(payment_id,)), PaymentSucceeded(payment_id, amount)))
 
     async def list_payments(
         self, since: datetime, until: datetime, patience: Patience = BACKGROUND

@@ -39,10 +39,12 @@ class Reply:
     pause_seconds: float = 0.0
 
 
+@dataclass(frozen=True)
 class Silence:
     """No answer, and the connection stays open."""
 
 
+@dataclass(frozen=True)
 class Cut:
     """No answer: the connection is closed once the request has arrived."""
 
@@ -74,28 +76,47 @@ class Gateway:
 async def running_gateway(*script: Act) -> AsyncIterator[Gateway]:
     """Serves on a free port of loopback."""
     gateway = Gateway(script=list(script))
-    server = await asyncio.start_server(lambda reader, writer: _serve(gateway, reader, writer), "127.0.0.1", 0)
+    conversations: list[asyncio.Task[None]] = []
+
+    def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        conversations.append(asyncio.create_task(_serve(gateway, reader, writer)))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
     gateway.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield gateway
     finally:
         server.close()
+        for conversation in conversations:
+            conversation.cancel()
+        await asyncio.gather(*conversations, return_exceptions=True)
 
 
 async def _serve(gateway: Gateway, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(ConnectionError, asyncio.IncompleteReadError):
-        while True:
-            asked = await _read(reader)
-            gateway.asked.append(asked)
-            match gateway.next_act(asked):
-                case Reply() as reply:
-                    await _write(writer, reply)
-                case Cut():
-                    break
-                case Silence():
-                    await reader.read()
-                    break
-    writer.close()
+    try:
+        while await _converse(gateway, reader, writer):
+            pass
+    except (ConnectionError, asyncio.IncompleteReadError):
+        return
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def _converse(gateway: Gateway, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """One request and what follows; whether the connection lives on."""
+    asked = await _read(reader)
+    gateway.asked.append(asked)
+    match gateway.next_act(asked):
+        case Reply() as reply:
+            await _write(writer, reply)
+            return True
+        case Cut():
+            return False
+        case Silence():
+            await reader.read()
+            return False
 
 
 async def _read(reader: asyncio.StreamReader) -> Asked:

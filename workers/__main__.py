@@ -11,7 +11,6 @@ import os
 import signal
 import sys
 import threading
-from datetime import UTC, datetime
 
 import dramatiq
 from pydantic import SecretStr
@@ -22,6 +21,7 @@ from gateways.registry import GATEWAYS
 from workers import actors
 from workers.apply import Book
 from workers.broker import make_broker
+from workers.clock import business_clock
 from workers.delivery.sender import WrongSetting
 from workers.delivery.senders import DeliverySettings, build
 from workers.queues import QUEUES
@@ -35,7 +35,7 @@ POLL_MILLISECONDS = 150
 STOP_SECONDS = 20
 
 
-def values_from(environment: settings.Settings) -> WorkerValues:
+def values_from(environment: settings.Settings, queues: frozenset[str]) -> WorkerValues:
     """What the worker needs of the settings, as plain values."""
     desk = Desk(
         gateways=GATEWAYS,
@@ -43,7 +43,7 @@ def values_from(environment: settings.Settings) -> WorkerValues:
             "stripe": Account(environment.stripe.livemode, environment.stripe.account_id),
             "razorpay": Account(environment.razorpay.livemode, environment.razorpay.account_id),
         },
-        book=Book(environment.instance_id, environment.late_success, lambda: datetime.now(UTC)),
+        book=Book(environment.instance_id, environment.late_success, business_clock(environment.development_clock)),
     )
     return WorkerValues(
         database_url=environment.database_url.get_secret_value(),
@@ -51,6 +51,8 @@ def values_from(environment: settings.Settings) -> WorkerValues:
         threads=environment.worker_threads,
         desk=desk,
         delivery=_delivery_from(environment),
+        gateways=environment.gateways,
+        queues=queues,
     )
 
 
@@ -76,7 +78,7 @@ def _listed(text: str | None) -> tuple[str, ...]:
     return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
-def run(values: WorkerValues, queues: set[str]) -> None:
+def run(values: WorkerValues) -> None:
     """Work until SIGTERM or Ctrl-C, then finish what is in hand and end, in bounded time even without Redis."""
     services = Services(values)
     broker = make_broker(values.redis_url, services)
@@ -86,7 +88,9 @@ def run(values: WorkerValues, queues: set[str]) -> None:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    worker = dramatiq.Worker(broker, queues=queues, worker_threads=values.threads, worker_timeout=POLL_MILLISECONDS)
+    worker = dramatiq.Worker(
+        broker, queues=set(values.queues), worker_threads=values.threads, worker_timeout=POLL_MILLISECONDS
+    )
     worker.start()
     print("ready", flush=True)  # noqa: T201 - who started us waits for this line
     stopping.wait()
@@ -102,13 +106,13 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         environment = settings.load()
-        values = values_from(environment)
+        values = values_from(environment, frozenset(arguments.queues))
         build(values.delivery)  # a channel that cannot be built stops the start, not the first mail
     except (settings.SettingsError, WrongSetting) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - the sentence that the start owes its caller
         return 2
     logs.configure(production=environment.is_production)
-    run(values, set(arguments.queues))
+    run(values)
     return 0
 
 

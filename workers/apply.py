@@ -9,6 +9,7 @@ The caller holds the transaction; nothing here talks to a network.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -21,6 +22,7 @@ from payments import effects as rules
 from payments.events import CheckoutEnded, Observed, OrderEvent, PaymentFailed, PaymentSucceeded, References
 from payments.failure import Failure
 from payments.order import (
+    Capture,
     Early,
     Held,
     LateSuccess,
@@ -115,12 +117,8 @@ def _own_ids(names: References) -> list[UUID]:
     """Those that have the shape of our ids. A foreign id of any other shape must never reach a cast in SQL."""
     ours = []
     for text in names.order_ids:
-        try:
-            candidate = UUID(text)
-        except ValueError:
-            continue
-        if str(candidate) == text.lower():
-            ours.append(candidate)
+        with suppress(ValueError):
+            ours.append(UUID(text))
     return ours
 
 
@@ -131,6 +129,8 @@ async def _write(
     match outcome:
         case Move():
             return await _write_move(tx, held, observed, outcome, cause, book)
+        case Capture():
+            return await _owe_capture(tx, held, observed.gateway, outcome)
         case Record(failure=Failure() as failure):
             await orders.note_failure(tx, held.id, failure.code.value)
         case Surplus() | Mismatch() | Held():
@@ -146,7 +146,8 @@ async def _write_payment(tx: Tx, held: Locked, observed: Observed, outcome: Outc
         return None
     known = held.order.payment(seen.gateway_payment_id)
     if known is not None and known.status is PaymentStatus.SUCCEEDED:
-        return None  # taken money is never rewritten; what contradicts it is a discrepancy
+        # Taken money is never rewritten; what contradicts it is a discrepancy about this row.
+        return await payments.find(tx, observed.gateway, seen.gateway_payment_id)
     status = advance(known.status, seen.status) if known else seen.status
     row = await payments.record(
         tx,
@@ -175,7 +176,7 @@ def _standing(outcome: Outcome, held: Locked) -> Standing:
         case Stale():
             # The order was paid by this very payment before its row was written.
             return Standing.ACCEPTED
-        case Move() | Record() | Early():
+        case Move() | Record() | Capture() | Early():
             raise RuntimeError(f"{outcome} does not take money for order {held.id}")
 
 
@@ -246,6 +247,24 @@ async def _owe_effects(tx: Tx, held: Locked, gateway: str, to: OrderStatus, at: 
     return tuple(effect for effect in owed if effect is not None)
 
 
+async def _owe_capture(tx: Tx, held: Locked, gateway: str, capture: Capture) -> tuple[UUID, ...]:
+    kind = rules.EffectKind.GATEWAY_CAPTURE_PAYMENT
+    owed = await effects.add(
+        tx,
+        kind=kind.value,
+        order_id=held.id,
+        idempotency_key=rules.idempotency_key(kind, capture.payment_id),
+        detail={
+            "orderId": held.order.id,
+            "gateway": gateway,
+            "paymentId": capture.payment_id,
+            "amount": capture.amount.minor,
+            "currency": capture.amount.currency,
+        },
+    )
+    return (owed,) if owed else ()
+
+
 async def _open_discrepancy(
     tx: Tx, held: Locked, observed: Observed, outcome: Surplus | Mismatch | Held, payment_row: UUID | None
 ) -> None:
@@ -284,18 +303,29 @@ def _raised_as(outcome: Surplus | Mismatch | Held) -> tuple[str, str]:
 
 
 async def _open_contradiction(tx: Tx, observed: Observed, found: set[UUID]) -> None:
+    """The money is recorded without an order: it was taken, and only a person can say for what."""
     seen = sighted(observed.event)
+    payment_row = await _record_without_order(tx, observed.gateway, seen) if seen else None
     named = sorted(str(order_id) for order_id in found)
+    told = f"{seen.gateway_payment_id}:{seen.status}:{seen.amount}" if seen else type(observed.event).__name__
     await discrepancies.open_discrepancy(
         tx,
         kind="reference_conflict",
         gateway=observed.gateway,
+        payment_id=payment_row,
         amount_at_risk=seen.amount.minor if seen else 0,
         currency=seen.amount.currency if seen else None,
-        evidence={"orders": named, "objects": list(observed.references.objects)},
+        evidence={"orders": named, "objects": list(observed.references.objects), "told": told},
         proposed_action="match_by_hand",
-        fingerprint=f"reference_conflict:{observed.gateway}:{','.join(named)}",
+        fingerprint=f"reference_conflict:{observed.gateway}:{','.join(named)}:{told}",
     )
+
+
+async def _record_without_order(tx: Tx, gateway: str, seen: Sighting) -> UUID | None:
+    if (known := await payments.find(tx, gateway, seen.gateway_payment_id)) is not None:
+        return known
+    standing = Standing.MISMATCHED if seen.status is PaymentStatus.SUCCEEDED else None
+    return await payments.record(tx, gateway, None, seen, status=seen.status, standing=standing, failure=None)
 
 
 async def _learn_names(tx: Tx, held: Locked, observed: Observed) -> None:

@@ -163,7 +163,7 @@ async def _ask(
     answer = await client.create_session(attempt.request, attempt.idempotency_key, patience)
     if not isinstance(answer, GatewayRefused) or attempt.calls == 0:
         return answer
-    found = await client.find_session(attempt.request, patience)
+    found = await client.find_session(attempt.request, patience, since=attempt.created_at)
     return (
         answer
         if isinstance(found, Absent)

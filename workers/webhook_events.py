@@ -25,17 +25,17 @@ from db.pool import UNAVAILABLE, Pool, Tx
 from db.webhook_events import Claimed
 from gateways import reading
 from gateways.gateway import Gateway, TranslationError, Unhandled
-from payments.order import Early, Held, Mismatch, Move, Outcome, Record, Stale, Surplus
+from payments.order import Capture, Early, Held, Mismatch, Move, Outcome, Record, Stale, Surplus
 from workers.apply import Applied, Book, Contradiction, Foreign, Unmatched, apply
 from workers.retrying import delay_seconds
 
 log = structlog.get_logger(__name__)
 
-#: The first wait after a failure, and the longest. Twelve attempts spread over about an hour of growing delays: longer
-#: than a failover or a deploy, shorter than a customer's patience with a payment that we could have applied.
+#: The first wait after a failure, and the longest. Sixteen attempts spread over an hour and a half at most: longer than
+#: a failover or a deploy. An outage of Postgres spends none of them, since it cannot be written down.
 FIRST_DELAY_SECONDS = 1.0
 MOST_DELAY_SECONDS = 900.0
-BUDGET = 12
+BUDGET = 16
 
 #: Longer than any statement may run (db.pool). Dramatiq's own limit cannot stop async work; this cancels it, and the
 #: transaction rolls back.
@@ -148,6 +148,8 @@ def told(outcome: Outcome) -> str:
             return f"moved_to_{to}"
         case Record():
             return "recorded"
+        case Capture():
+            return "capturing"
         case Surplus():
             return "surplus"
         case Mismatch():
@@ -194,6 +196,6 @@ def _class(error: Exception) -> str:
 
 
 def _text(error: Exception) -> str:
-    """The error and where it arose: frames and lines of our own code, never the values in them."""
+    """The error and where it arose. It may quote a value, as the database's errors do: it stays with the payload."""
     written = "".join(traceback.format_exception(error))
     return written[-ERROR_LIMIT:].replace("\0", "")

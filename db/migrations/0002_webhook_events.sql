@@ -40,6 +40,8 @@ CREATE TABLE webhook_events_default PARTITION OF webhook_events DEFAULT;
 
 -- The sweep reads what is owed and late; nearly all rows are finished and not in it.
 CREATE INDEX webhook_events_owed ON webhook_events (next_hint_at) WHERE status IN ('received', 'retry');
+-- Workers read what has been owed for long, where hints do not reach them.
+CREATE INDEX webhook_events_waiting ON webhook_events (next_attempt_at) WHERE status IN ('received', 'retry');
 CREATE INDEX webhook_events_by_event_id ON webhook_events (event_id);
 CREATE INDEX webhook_events_dead ON webhook_events (created_at) WHERE status = 'dead';
 
@@ -101,7 +103,9 @@ BEGIN
     END LOOP;
 END $$;
 
-CREATE FUNCTION wake_unmatched(names text[]) RETURNS void LANGUAGE plpgsql AS $$
+-- With its owner's rights: an application that inserts an order needs none on what waits for it.
+CREATE FUNCTION wake_unmatched(names text[]) RETURNS void LANGUAGE plpgsql
+    SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM lock_references(names);
     WITH found AS (

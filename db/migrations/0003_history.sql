@@ -7,7 +7,8 @@ CREATE TABLE history (
     subject_id  text        NOT NULL,
     from_status text,  -- null: it began here
     to_status   text        NOT NULL,
-    cause       text        NOT NULL CHECK (cause IN ('webhook_event', 'api', 'operator', 'reconciliation', 'schedule')),
+    cause       text        NOT NULL CHECK (cause IN (
+                    'webhook_event', 'api', 'effect', 'operator', 'reconciliation', 'schedule')),
     cause_id    text        NOT NULL,  -- the event's id, the caller's name, the operator's act, the run
     detail      jsonb       NOT NULL DEFAULT '{}',
     at          timestamptz NOT NULL,
@@ -26,7 +27,10 @@ END $$;
 
 CREATE TRIGGER history_is_append_only BEFORE UPDATE OR DELETE ON history
     FOR EACH ROW EXECUTE FUNCTION refuse_rewriting();
+-- Emptying a partition fires no trigger of its parent, so that each has one of its own (db.partitions).
 CREATE TRIGGER history_is_not_truncated BEFORE TRUNCATE ON history
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewriting();
+CREATE TRIGGER history_is_not_truncated BEFORE TRUNCATE ON history_default
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_rewriting();
 
 -- The outbox: what must follow a move, written with the move, sent after the commit.
@@ -49,6 +53,7 @@ CREATE TABLE effects (
 );
 
 CREATE INDEX effects_owed ON effects (next_hint_at) WHERE status = 'pending';
+CREATE INDEX effects_waiting ON effects (next_attempt_at) WHERE status = 'pending';
 CREATE INDEX effects_of_order ON effects (order_id);
 
 -- Where our record and the gateway's word differ, or where only a person can decide.

@@ -37,7 +37,7 @@ def verify(headers: Headers, body: bytes, secrets: Sequence[Secret], now: float)
     signer = find_signer(secrets, time + b"." + body, signatures)
     if signer is None:
         return Rejected("signature_mismatch")
-    if abs(now - int(time)) > TOLERANCE_SECONDS:
+    if abs(int(now) - int(time)) > TOLERANCE_SECONDS:
         return Rejected("timestamp_outside_tolerance")
     return Verified(signer.id)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import signal
@@ -10,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,14 +77,6 @@ class Stack:
 
     async def status(self, order_id: str) -> str:
         return str(await self.database.fetchval("SELECT status FROM orders WHERE id = $1::text::uuid", order_id))
-
-
-async def until(look: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
-    """Wait for a condition; a bound, not a measure, says when it has failed."""
-    deadline = time.monotonic() + seconds
-    while not await look():
-        assert time.monotonic() < deadline, "the condition did not come"
-        await asyncio.sleep(0.05)
 
 
 @contextmanager

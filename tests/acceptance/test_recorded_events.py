@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Stack, until
+from tests.acceptance.conftest import Stack
 from tests.contract.recorded import event_files, needs_fixtures
+from tests.waiting import until
 
 
 @needs_fixtures

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 import redis
 
@@ -23,6 +24,10 @@ from local import ports
 from tests import processes
 
 pytestmark = pytest.mark.acceptance
+
+
+#: Where each service listens, from the base: a promise to whoever uses the stack.
+OFFSETS = {"ingress": 0, "checkout": 1, "sandbox": 3}
 
 
 class Up:
@@ -122,11 +127,13 @@ def own() -> Iterator[Up]:
 def test_it_tells_where_everything_is_to_its_owner_alone(running: Up) -> None:
     told = running.told()
 
-    assert running.ready == f"ready ingress http://127.0.0.1:{running.base} outbox {running.data_dir}/outbox"
-    assert told["ingress"] == f"http://127.0.0.1:{running.base}"
+    urls = {name: f"http://127.0.0.1:{running.base + offset}" for name, offset in OFFSETS.items()}
+    spoken = " ".join(f"{name} {url}" for name, url in urls.items())
+    assert running.ready == f"ready {spoken} outbox {running.data_dir}/outbox"
+    assert {name: told[name] for name in urls} == urls
     assert told["data_dir"] == str(running.data_dir)
     assert told["outbox"] == f"{running.data_dir}/outbox"
-    assert set(told["processes"]) >= {"postgres", "valkey", "ingress", "worker-1", "worker-2", "schedules"}
+    assert set(told["processes"]) >= {*OFFSETS, "postgres", "valkey", "worker-1", "worker-2", "schedules"}
     assert set(told["secrets"]) == {"stripe_webhook", "razorpay_webhook"}
     for name in ("running.json", "settings.env", "secrets.env"):
         assert (running.data_dir / name).stat().st_mode & 0o777 == 0o600
@@ -211,6 +218,26 @@ def test_after_kill_9_nothing_stays_and_the_next_start_is_clean(own: Up) -> None
     assert own.told()["secrets"] == before["secrets"]
     assert own.told()["database_url"] == before["database_url"]
     assert own.is_well()
+
+
+def _watchdogs(of: int) -> list[int]:
+    children = [psutil.Process(pid) for pid in processes.living(child.pid for child in psutil.Process(of).children())]
+    return [child.pid for child in children if any("watchdog" in word for word in child.cmdline())]
+
+
+def test_a_watchdog_that_dies_is_replaced_and_still_nothing_stays_after_kill_9(own: Up) -> None:
+    before = own.start().told()
+    family = processes.family(before["processes"].values())
+    assert own.process is not None
+    owner = own.process.pid
+    (watchdog,) = _watchdogs(owner)
+
+    os.kill(watchdog, signal.SIGKILL)
+    is_replaced = processes.until(lambda: [pid for pid in _watchdogs(owner) if pid != watchdog] != [])
+    own.end(signal.SIGKILL)
+
+    assert is_replaced
+    assert processes.until(lambda: not processes.living(family))
 
 
 def test_an_occupied_port_is_named_and_nothing_is_left(own: Up) -> None:

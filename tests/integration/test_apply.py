@@ -26,6 +26,7 @@ from payments.failure import Failure, FailureCode
 from payments.money import Money
 from payments.order import Early, LateSuccess, Move, OrderStatus, Stale, Surplus
 from tests.builders import BOOK, NOON, TEN, observed, paid, place_order
+from tests.waiting import until_somebody_waits
 from workers.apply import Applied, Book, Contradiction, Foreign, Unmatched, apply
 
 CAUSE = Cause("webhook_event", "event-1")
@@ -151,7 +152,9 @@ async def test_f60_the_same_payment_with_another_amount_is_refused_and_raised(po
     await told(pool, observed(order_id, paid("pi_1", Money(1, "usd"))))
 
     assert await pool.fetchval("SELECT amount FROM payments") == 1000
-    assert await pool.fetchval("SELECT kind FROM discrepancies") == "amount_mismatch"
+    raised = await pool.fetchrow("SELECT kind, payment_id FROM discrepancies")
+    assert raised is not None
+    assert tuple(raised) == ("amount_mismatch", await pool.fetchval("SELECT id FROM payments"))
     assert await status(pool, order_id) == "paid"
 
 
@@ -182,7 +185,18 @@ async def test_an_abandoned_session_ends_cancelled_and_a_declined_one_failed(poo
     assert await pool.fetchval("SELECT failure_reason FROM orders WHERE id = $1", failed) == "insufficient_funds"
 
 
-async def test_f66_a_delayed_method_stays_pending_until_the_bank_has_spoken(pool: Pool) -> None:
+async def test_a_decline_that_is_told_after_the_end_still_says_why(pool: Pool) -> None:
+    order_id = await place_order(pool)
+    await told(pool, observed(order_id, CheckoutEnded("cs_1")))
+
+    await told(pool, observed(order_id, PaymentFailed("pi_1", TEN, DECLINED)))
+
+    shown = await pool.fetchrow("SELECT status, failure_reason FROM orders")
+    assert shown is not None
+    assert tuple(shown) == ("cancelled", "insufficient_funds")
+
+
+async def test_f66_f67_a_delayed_method_stays_pending_until_the_bank_has_spoken(pool: Pool) -> None:
     pays, fails = await place_order(pool), await place_order(pool)
     for order_id, payment in ((pays, "pi_1"), (fails, "pi_2")):
         await told(pool, observed(order_id, PaymentPending(payment, TEN)))
@@ -216,6 +230,41 @@ async def test_f71_late_success_is_held_when_the_user_has_bought_the_plan_anew(p
 
     assert await status(pool, given_up) == "cancelled"
     assert await pool.fetchval("SELECT kind FROM discrepancies") == "late_success"
+
+
+async def test_f71_an_older_order_of_the_plan_that_was_paid_meanwhile_holds_a_late_one(pool: Pool) -> None:
+    older, newer = await place_order(pool), await place_order(pool)
+    await told(pool, observed(newer, CheckoutEnded("cs_2")))
+    await pool.execute("UPDATE orders SET created_at = $1::timestamptz - interval '1 hour'", NOON)
+    await told(pool, observed(older, paid("pi_1")))
+
+    await told(pool, observed(newer, paid("pi_2")))
+
+    assert await status(pool, newer) == "cancelled"
+    assert await pool.fetchval("SELECT kind FROM discrepancies") == "late_success"
+
+
+async def test_f71_a_plan_bought_long_before_holds_nothing(pool: Pool) -> None:
+    long_ago, newer = await place_order(pool), await place_order(pool)
+    await told(pool, observed(long_ago, paid("pi_1")))
+    await pool.execute("UPDATE orders SET paid_at = created_at - interval '1 year' WHERE id = $1", long_ago)
+    await told(pool, observed(newer, CheckoutEnded("cs_2")))
+
+    await told(pool, observed(newer, paid("pi_2")))
+
+    assert await status(pool, newer) == "paid"
+
+
+async def test_f71_two_late_payments_of_one_plan_at_once_fulfil_one(pool: Pool) -> None:
+    for number in range(8):
+        orders_of_plan = [await place_order(pool, plan=f"plan-{number}") for _ in range(2)]
+        for order_id in orders_of_plan:
+            await told(pool, observed(order_id, CheckoutEnded(f"cs_{order_id}")))
+        await pool.execute("UPDATE orders SET created_at = $1::timestamptz - interval '1 hour'", NOON)
+
+        await asyncio.gather(*(told(pool, observed(order_id, paid(f"pi_{order_id}"))) for order_id in orders_of_plan))
+
+        assert sorted([await status(pool, order_id) for order_id in orders_of_plan]) == ["cancelled", "paid"]
 
 
 async def test_f71_late_success_fulfils_where_nothing_has_replaced_it(pool: Pool) -> None:
@@ -266,8 +315,9 @@ async def test_f26_f27_f31_f41_every_order_of_telling_ends_paid_once(pool: Pool)
         assert await status(pool, order_id) == "paid", ordering
     payments = await pool.fetch("SELECT DISTINCT status, standing, amount FROM payments")
     assert [tuple(row) for row in payments] == [("succeeded", "accepted", 1000)]
-    tables = ("payments", "entitlements", "effects", "discrepancies")
-    assert [await count(pool, table) for table in tables] == [120, 120, 360, 0]
+    tables = ("payments", "entitlements", "discrepancies")
+    assert [await count(pool, table) for table in tables] == [120, 120, 0]
+    assert await pool.fetchval("SELECT count(*) FROM effects WHERE kind <> 'gateway.capture_payment'") == 360
 
 
 async def test_a_fact_is_matched_by_any_name_that_an_earlier_one_taught(pool: Pool) -> None:
@@ -314,9 +364,23 @@ async def test_names_that_point_to_two_orders_move_neither_and_are_raised(pool: 
 
     assert isinstance(applied, Contradiction)
     assert [await status(pool, one), await status(pool, other)] == ["pending", "pending"]
-    raised = await pool.fetchrow("SELECT kind, amount_at_risk FROM discrepancies")
+    raised = await pool.fetchrow("SELECT kind, amount_at_risk, payment_id FROM discrepancies")
     assert raised is not None
-    assert tuple(raised) == ("reference_conflict", 1000)
+    assert (raised["kind"], raised["amount_at_risk"]) == ("reference_conflict", 1000)
+    money = await pool.fetchrow("SELECT id, order_id, amount, standing FROM payments")
+    assert money is not None
+    assert tuple(money) == (raised["payment_id"], None, 1000, "mismatched")
+
+
+async def test_every_payment_under_contradicting_names_is_raised_with_its_own_amount(pool: Pool) -> None:
+    one, other = await place_order(pool), await place_order(pool)
+    await pool.execute("UPDATE orders SET session_id = 'cs_1' WHERE id = $1", one)
+
+    for event in (PaymentPending(None, TEN), paid("pi_1"), paid("pi_1"), paid("pi_2", Money(5000, "usd"))):
+        await told(pool, observed(other, event, "cs_1"))
+
+    raised = await pool.fetch("SELECT amount_at_risk FROM discrepancies ORDER BY 1")
+    assert [row["amount_at_risk"] for row in raised] == [0, 1000, 5000]
 
 
 async def test_a_failure_in_the_middle_leaves_nothing_behind(pool: Pool) -> None:
@@ -342,8 +406,7 @@ async def test_the_orders_lock_keeps_a_second_fact_waiting(pool: Pool) -> None:
         await orders.lock(holder, order_id)
         second = asyncio.create_task(told(pool, observed(order_id, paid())))
         async with pool.acquire() as witness:
-            while not await witness.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"):
-                await asyncio.sleep(0.01)
+            await until_somebody_waits(witness, "transactionid")
         waited = not second.done()
 
     assert waited
@@ -357,10 +420,7 @@ async def test_a_name_under_lock_keeps_its_storing_waiting(pool: Pool) -> None:
         await references.lock(holder, ["cs_1"])
         storing = asyncio.create_task(pool.execute("UPDATE orders SET session_id = 'cs_1' WHERE id = $1", order_id))
         async with pool.acquire() as witness:
-            while not await witness.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
-            ):
-                await asyncio.sleep(0.01)
+            await until_somebody_waits(witness, "advisory")
         waited = not storing.done()
 
     assert waited

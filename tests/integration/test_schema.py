@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
 
-from db.migrate import MIGRATIONS, MigrationError, migrate
+from db.migrate import LOCK, MIGRATIONS, MigrationError, migrate
 from db.pool import Pool
 from payments.order import MOVES, OrderStatus
 from tests.builders import place_order
@@ -44,7 +45,16 @@ async def test_history_cannot_tell_an_illegal_move(pool: Pool) -> None:
         )
 
 
-@pytest.mark.parametrize("statement", ["UPDATE history SET cause_id = 'x'", "DELETE FROM history", "TRUNCATE history"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE history SET cause_id = 'x'",
+        "DELETE FROM history",
+        "TRUNCATE history",
+        "TRUNCATE history_default",
+        f"TRUNCATE history_{datetime.now(UTC):%Y_%m}",
+    ],
+)
 async def test_history_is_append_only(pool: Pool, statement: str) -> None:
     await pool.execute(
         "INSERT INTO history (id, subject, subject_id, to_status, cause, cause_id, at) "
@@ -129,6 +139,14 @@ async def test_migrations_at_once_on_an_empty_database_apply_each_file_once(pool
     applied = await asyncio.gather(*(migrate(database_url) for _ in range(4)))
 
     assert sorted(name for names in applied for name in names) == sorted(path.name for path in MIGRATIONS.glob("*.sql"))
+
+
+async def test_a_migration_does_not_wait_for_ever_for_a_frozen_one(pool: Pool, database_url: str) -> None:
+    async with pool.acquire() as frozen:
+        await frozen.execute("SELECT pg_advisory_lock($1)", LOCK)
+
+        with pytest.raises(MigrationError, match="another migration has held the lock"):
+            await migrate(database_url, turn_seconds=1)
 
 
 async def test_a_migration_that_was_changed_afterwards_is_refused(pool: Pool, database_url: str) -> None:

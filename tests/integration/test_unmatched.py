@@ -13,6 +13,7 @@ from db.pool import Pool
 from gateways.registry import GATEWAYS
 from payments.events import References
 from tests.builders import BOOK, TEN, keep, place_order, session
+from tests.waiting import until_somebody_waits
 from workers.apply import parking_names
 from workers.webhook_events import Desk, Worked, work_webhook_event
 
@@ -69,6 +70,14 @@ async def test_each_way_of_storing_a_name_wakes_what_waits_for_it(pool: Pool, st
     assert await status(pool, other) == ("ignored", "unmatched")
 
 
+async def test_f74_a_payment_without_any_name_of_ours_is_never_guessed_by_its_amount(pool: Pool) -> None:
+    order_id = await place_order(pool)
+
+    await parked(pool, "unknown", id="cs_nameless", payment_intent=None, client_reference_id=None, metadata={})
+
+    assert await pool.fetchval("SELECT status FROM orders WHERE id = $1", order_id) == "pending"
+
+
 async def test_a_rolled_back_order_wakes_nothing(pool: Pool) -> None:
     order_id = uuid4()
     event = await parked(pool, order_id)
@@ -121,10 +130,7 @@ async def test_parking_waits_for_whoever_stores_the_name_and_then_finds_the_orde
         await tx.execute("INSERT INTO orders (id, user_id, amount) VALUES ($1, 'user-1', 1000)", order_id)
         working = asyncio.create_task(work_webhook_event(pool, DESK, event))
         async with pool.acquire() as witness:
-            while not await witness.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
-            ):
-                await asyncio.sleep(0.01)
+            await until_somebody_waits(witness, "advisory")
 
     assert (await working).worked is Worked.DONE
     assert await pool.fetchval("SELECT status FROM orders WHERE id = $1", order_id) == "paid"
@@ -141,10 +147,7 @@ async def test_storing_waits_for_whoever_parks_under_the_name_and_then_wakes_it(
         insert = "INSERT INTO orders (id, user_id, amount) VALUES ($1, 'user-1', 1000)"
         storing = asyncio.create_task(pool.execute(insert, order_id))
         async with pool.acquire() as witness:
-            while not await witness.fetchval(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'advisory' AND datname = current_database()"
-            ):
-                await asyncio.sleep(0.01)
+            await until_somebody_waits(witness, "advisory")
         await webhook_events.park(tx, event, names)
     await storing
 

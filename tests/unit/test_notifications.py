@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from payments.effects import EffectKind
+from payments.effects import FOLLOWS, EffectKind
 from tests.owed import ANALYTICS, NOTIFY, effect
 from workers.delivery.analytics import track_call
 from workers.delivery.mail import Letters, sender_address
@@ -35,8 +35,8 @@ def test_every_type_and_its_version_are_in_the_docs(type_: str) -> None:
     assert f"#### `{type_}`, version {TYPES[type_][0]}" in DOCS
 
 
-@pytest.mark.parametrize("kind", EffectKind)
-def test_every_kind_that_the_rules_owe_can_be_told(kind: EffectKind) -> None:
+@pytest.mark.parametrize("kind", sorted({kind for kinds in FOLLOWS.values() for kind in kinds}))
+def test_every_kind_that_follows_a_move_can_be_told(kind: EffectKind) -> None:
     compose = {
         "mail": Letters(sender_address("billing@example.com")).write,
         "notify": notice,
@@ -72,7 +72,9 @@ def test_a_secret_is_base64_with_or_without_its_prefix_and_padding(secret: str) 
     assert len(signers([secret], production=True)) == 1
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_!!!", "---", "my secret words", "whsec_A", "whsec_c2hvcnQ="])
+@pytest.mark.parametrize(
+    "secret", ["", "whsec_", "whsec_!!!", "---", "my secret words", "whsec_A", "whsec_c2hvcnQ=", "A" * 40 + "!!!!"]
+)
 def test_a_secret_that_is_short_or_no_base64_is_refused_and_not_shown(secret: str) -> None:
     with pytest.raises(WrongSetting, match="NOTIFY_SECRET") as wrong:
         signers([secret], production=True)

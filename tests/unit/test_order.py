@@ -20,6 +20,7 @@ from payments.money import Money
 from payments.order import (
     MOVES,
     SETTLED,
+    Capture,
     Early,
     Held,
     LateSuccess,
@@ -102,8 +103,15 @@ CASES: list[tuple[str, Order, OrderEvent, Outcome | type[Outcome]]] = [
     # On its way.
     ("a bank debit has begun",               order(PENDING),                                  PaymentPending("pi_1", TEN), Record()),
     ("a session done, its payment unnamed",  order(PENDING),                                  PaymentPending(None, TEN), Record()),
-    ("promised, not taken",                  order(PENDING),                                  PaymentAuthorised("pay_1", TEN), Record()),
-    ("promised after we gave up",            order(CANCELLED),                                PaymentAuthorised("pay_1", TEN), Record()),
+    ("promised exactly what is owed",        order(PENDING),                                  PaymentAuthorised("pay_1", TEN), Capture("pay_1", TEN)),
+    ("promised too little",                  order(PENDING),                                  PaymentAuthorised("pay_1", NINE), Record()),
+    ("promised in another currency",         order(PENDING),                                  PaymentAuthorised("pay_1", TEN_EUROS), Record()),
+    ("promised after we gave up",            order(CANCELLED),                                PaymentAuthorised("pay_1", TEN), Capture("pay_1", TEN)),
+    ("promised, and the plan bought anew",   order(CANCELLED, replaced=True),                 PaymentAuthorised("pay_1", TEN), Record()),
+    ("promised for a paid order",            order(PAID, taken("pay_0")),                     PaymentAuthorised("pay_1", TEN), Record()),
+    ("promised twice, one is being taken",   order(PENDING, is_being_captured=True),          PaymentAuthorised("pay_2", TEN), Record()),
+    ("promised while money is under review", order(PENDING, taken("pay_0", Standing.MISMATCHED, NINE)), PaymentAuthorised("pay_1", TEN), Record()),
+    ("late authorisation of a failed one",   order(FAILED, known("pay_1", PaymentStatus.FAILED)), PaymentAuthorised("pay_1", TEN), Capture("pay_1", TEN)),
     ("the snapshot is older than the money", order(PAID, taken("pay_1")),                     PaymentAuthorised("pay_1", TEN), Stale),
     ("processing told after success",        order(PAID, taken("pi_1")),                      PaymentPending("pi_1", TEN), Stale),
     ("given up at the gateway",              order(PENDING),                                  PaymentCancelled("pi_1", TEN), Record()),
@@ -115,7 +123,9 @@ CASES: list[tuple[str, Order, OrderEvent, Outcome | type[Outcome]]] = [
     ("a late decline of a paid payment",     order(PAID, taken("pi_1")),                      declined(),                Stale),
     ("a late decline of another attempt",    order(PAID, taken("pi_1")),                      declined("pi_0", final=True), Stale),
     ("declined while money is under review", order(PENDING, taken("pi_1", Standing.MISMATCHED, NINE)), declined("pi_2", final=True), Record(DECLINED)),
-    ("declined after we gave up",            order(CANCELLED),                                declined(),                Stale),
+    ("declined, told after the end",         order(CANCELLED),                                declined(),                Record(DECLINED)),
+    ("declined for good, told after the end", order(CANCELLED),                               declined(final=True),      Record(DECLINED)),
+    ("declined once more after it failed",   order(FAILED),                                   declined(),                Stale),
     # The session ends.
     ("abandoned",                            order(PENDING),                                  CheckoutEnded("cs_1"),     Move(CANCELLED)),
     ("abandoned after a decline",            order(PENDING, attempt_failed=True),             CheckoutEnded("cs_1"),     Move(FAILED)),
@@ -149,6 +159,10 @@ def test_f71_success_after_we_gave_up_follows_the_policy(
     policy: LateSuccess, replaced: bool, outcome: Outcome, status: OrderStatus
 ) -> None:
     assert decide(order(status, replaced=replaced), paid(), policy) == outcome
+
+
+def test_a_promise_that_comes_late_lapses_under_hold() -> None:
+    assert decide(order(FAILED), PaymentAuthorised("pay_1", TEN), LateSuccess.HOLD) == Record()
 
 
 @pytest.mark.parametrize("policy", list(LateSuccess))

@@ -38,7 +38,12 @@ def test_the_defaults_are_those_of_a_laptop() -> None:
     [
         ({"DATABASE_URL": ""}, "DATABASE_URL is not set"),
         ({"REDIS_URL": ""}, "REDIS_URL is not set"),
-        ({"DATABASE_URL": "mysql://me:hunter2@db"}, "DATABASE_URL: must begin with postgresql://"),
+        ({"DATABASE_URL": "mysql://me:hunter2@db"}, "DATABASE_URL: must begin with postgresql:// or postgres://"),
+        ({"DATABASE_URL": "postgresql://me:hunter2@db:port/x"}, "DATABASE_URL: is not a URL"),
+        ({"DATABASE_URL": "postgresql://me:hunter2@db/x?sslmode=no"}, "DATABASE_URL: sslmode must be one of"),
+        ({"REDIS_URL": "redis://:hunter2@cache:port/0"}, "REDIS_URL: is not a URL"),
+        ({"REDIS_URL": "redis://:hunter2@cache/first"}, "REDIS_URL: must end with the number of a database"),
+        ({"TRUSTED_PROXIES": "10.0.0.0/8, hunter2"}, "TRUSTED_PROXIES: takes addresses and networks"),
         ({"REDIS_URL": "http://me:hunter2@cache"}, "REDIS_URL: must begin with redis://, rediss:// or unix://"),
         ({"APP_ENV": "staging"}, "APP_ENV: Input should be 'development' or 'production'"),
         ({"APP_ENV": "production", "APP_URL": "http://shop"}, "APP_URL must begin with https:// in production"),

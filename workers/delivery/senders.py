@@ -76,8 +76,13 @@ class Senders:
         await self.aclose()
 
 
-def build(values: DeliverySettings, resolve: Resolve = resolve) -> Senders:
-    """Choose each channel, as the package's table says. Raises ``WrongSetting``, which should stop the start."""
+def build(
+    values: DeliverySettings, resolve: Resolve = resolve, *, further: Mapping[str, Sender] | None = None
+) -> Senders:
+    """Choose each channel, as the package's table says; ``further`` ones come ready-made, by their first word.
+
+    Raises ``WrongSetting``, which should stop the start.
+    """
     outbox = Outbox(values.outbox_dir) if values.outbox_dir is not None and not values.production else None
     guard = Guard.of(values.notify_allow, production=values.production)
     application = _receiver("NOTIFY_URL", values.notify_url, guard, resolve)
@@ -87,6 +92,7 @@ def build(values: DeliverySettings, resolve: Resolve = resolve) -> Senders:
             "mail": _mail(values, outbox),
             "notify": _notifications(values, application, outbox),
             "analytics": Analytics(tracker) if tracker else _without("ANALYTICS_URL", outbox, track_call),
+            **(further or {}),
         },
         [receiver for receiver in (application, tracker) if receiver],
     )

@@ -1,0 +1,1 @@
+"""THE COUNTER: what the application's frontend and backend ask."""

@@ -1,0 +1,343 @@
+"""The description of this API (OpenAPI 3.1), written by hand; tests hold it to the routes and to what they answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from checkout.limiting import RATE_HEADERS
+from payments.failure import Action, FailureCode
+from payments.order import OrderStatus
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NAME: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
+ID: Schema = {"type": "string", "format": "uuid"}
+TIME: Schema = {"type": "string", "format": "date-time"}
+AMOUNT: Schema = {"type": "integer", "minimum": 0, "description": "Minor units, whatever the currency."}
+CURRENCY: Schema = {"type": "string", "pattern": "^[a-z]{3}$"}
+
+
+def _object(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
+    return {"type": "object", "required": list(required), "properties": {**required, **(optional or {})}}
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {**schema, "type": [schema["type"], "null"]}
+
+
+def _list(name: str) -> Schema:
+    return {"type": "array", "items": _ref(name)}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_STANDING: dict[str, Schema] = {
+    "orderId": ID,
+    "status": {"enum": [status.value for status in OrderStatus]},
+    "amount": AMOUNT,
+    "amountRefunded": AMOUNT,
+    "currency": CURRENCY,
+}
+_STANDING_IF_KNOWN: dict[str, Schema] = {"paidAt": TIME, "failure": _ref("Failure")}
+
+SCHEMAS: dict[str, Schema] = {
+    "Plan": _object(
+        {
+            "id": TEXT,
+            "name": TEXT,
+            "description": TEXT,
+            "priceCents": AMOUNT,
+            "currency": CURRENCY,
+            "interval": {"enum": ["month", "year", None], "description": "null: paid once."},
+            "trialDays": {"type": "integer", "minimum": 0},
+            "gateways": {"type": "array", "items": TEXT, "description": "Where it can be paid."},
+        }
+    ),
+    "PaymentRequest": {
+        **_object(
+            {"planId": NAME},
+            {
+                "gateway": {
+                    **_nullable(TEXT),
+                    "description": "The first at which the plan is sold, where it is left out.",
+                }
+            },
+        ),
+        "description": "Anything else in it is ignored, an amount or a status too: the price is the plan's.",
+    },
+    "Payment": _object(
+        {"orderId": ID, "sessionId": TEXT, "gateway": TEXT, "url": {"type": "string"}, "status": {"const": "pending"}}
+    ),
+    "Failure": {
+        **_object(
+            {
+                "code": {"enum": [code.value for code in FailureCode]},
+                "message": {"type": "string", "description": "Fit for the customer."},
+                "action": {"enum": [action.value for action in Action]},
+            }
+        ),
+        "description": "Why it has not been paid, and the way forward. `unknown` with `wait`: the gateway's answer was "
+        "lost, and we are asking it; nothing else need be done.",
+    },
+    "OrderStatus": _object(_STANDING, _STANDING_IF_KNOWN),
+    "Order": _object(
+        {
+            **_STANDING,
+            "planId": _nullable(TEXT),
+            "planName": _nullable(TEXT),
+            "gateway": _nullable(TEXT),
+            "createdAt": TIME,
+        },
+        {**_STANDING_IF_KNOWN, "receiptUrl": {"type": "string", "description": "Our page of an order that was paid."}},
+    ),
+    "Orders": _object(
+        {
+            "data": _list("Order"),
+            "nextCursor": {**_nullable(TEXT), "description": "For the next page; null on the last one."},
+        }
+    ),
+    "Access": _object(
+        {"planId": _nullable(TEXT), "active": {"type": "boolean"}, "until": _nullable(TIME), "reason": TEXT}
+    ),
+    "Problem": _object(
+        {
+            "type": TEXT,
+            "title": TEXT,
+            "status": {"type": "integer"},
+            "code": {"type": "string", "description": "Stable: for programs."},
+        },
+        {
+            "detail": {"type": "string", "description": "For people."},
+            "orderId": {**ID, "description": "Of an order that was kept although its page could not be opened."},
+        },
+    ),
+}
+
+#: What each refusal means, by status; the codes that a program may meet.
+PROBLEMS: dict[int, str] = {
+    400: "What was sent cannot be used: `malformed_body`, `incomplete_body`, `invalid_plan`, `invalid_gateway`, "
+    "`invalid_idempotency_key`, `invalid_limit`, `invalid_cursor`.",
+    401: "No token, or not a good one: `unauthenticated`, `invalid_token`.",
+    403: "The token lacks a scope: `insufficient_scope`. In production, plain HTTP: `tls_required`.",
+    404: "There is none, or it is not yours: `order_not_found`.",
+    408: "The body came too slowly: `body_too_slow`.",
+    409: "`key_in_use`: the first request with this key still runs. `key_reused`: it belongs to another request. "
+    "`order_over`: the order that it stands for takes no payment any more.",
+    413: "`body_too_large`.",
+    429: "`too_many_requests` from one address.",
+    502: "`gateway_refused`: the order is kept; the same key, or none, tries again.",
+    503: "`unavailable`: the database or the keys of the tokens are away. Come again.",
+    504: "`gateway_unknown`: the gateway has not answered. The order is kept; the same key, or none, goes on with it "
+    "and makes nothing twice.",
+}
+
+_RATE: Schema = {
+    name: {"schema": {"type": "integer", "minimum": 0}, "description": meaning}
+    for name, meaning in RATE_HEADERS.items()
+}
+_RETRY: Schema = {"Retry-After": {"schema": {"type": "integer", "minimum": 0}, "description": "Seconds."}}
+_CHALLENGE: Schema = {"WWW-Authenticate": {"schema": TEXT}}
+
+#: Beside those of ``_RATE``, which come with everything that was counted.
+_HEADERS: dict[int, Schema] = {401: _CHALLENGE, 429: _RETRY, 503: _RETRY}
+
+
+def _problems(*statuses: int) -> Schema:
+    return {
+        str(status): {
+            "description": PROBLEMS[status],
+            "content": {"application/problem+json": {"schema": _ref("Problem")}},
+            **({"headers": _HEADERS[status]} if status in _HEADERS else {}),
+        }
+        for status in statuses
+    }
+
+
+def _json(description: str, schema: Schema, headers: Schema | None = None) -> Schema:
+    told = {"description": description, "content": {"application/json": {"schema": schema}}}
+    return {**told, "headers": headers} if headers else told
+
+
+def _html(description: str) -> Schema:
+    return {"description": description, "content": {"text/html": {"schema": TEXT}}}
+
+
+def _query(name: str, schema: Schema, description: str) -> Schema:
+    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
+
+
+def _path(name: str, schema: Schema, description: str) -> Schema:
+    return {"name": name, "in": "path", "required": True, "schema": schema, "description": description}
+
+
+_BEARER: list[Schema] = [{"bearer": []}]
+_KEY: Schema = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "pattern": "^[!-~]{1,255}$"},
+    "description": "Your own name for this request: a repeat gets the first answer. A new key is a new order.",
+}
+_PAGE = [
+    _query("order", TEXT, "The order, as we wrote it into this address."),
+    _query("token", TEXT, "Lets the page read this one order's status."),
+]
+
+PATHS: dict[str, Schema] = {
+    "/plans": {
+        "get": {
+            "operationId": "listPlans",
+            "summary": "What is for sale",
+            "security": _BEARER,
+            "responses": {"200": _json("The plans, cheapest first.", _list("Plan")), **_problems(401, 403, 503)},
+        }
+    },
+    "/create-payment": {
+        "post": {
+            "operationId": "createPayment",
+            "summary": "Order a plan that is paid once, and get the address of the page where it is paid",
+            "description": "Without a key, a second request of the same user for the same plan and gateway gets the "
+            "page that is open already.",
+            "security": _BEARER,
+            "parameters": [_KEY],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("PaymentRequest")}}},
+            "responses": {
+                "201": _json(
+                    "The order is written and its page is open: send the customer to `url`.",
+                    _ref("Payment"),
+                    {
+                        **_RATE,
+                        "Idempotent-Replayed": {
+                            "schema": {"const": "true"},
+                            "description": "This is the first answer that was given under the key.",
+                        },
+                    },
+                ),
+                **_problems(400, 401, 403, 408, 409, 413, 429, 502, 503, 504),
+            },
+        }
+    },
+    "/order-status/{orderId}": {
+        "get": {
+            "operationId": "showOrderStatus",
+            "summary": "How an order stands",
+            "security": [*_BEARER, {"page": []}],
+            "parameters": [_path("orderId", TEXT, "What create-payment gave.")],
+            "responses": {"200": _json("The order.", _ref("OrderStatus")), **_problems(401, 403, 404, 503)},
+        }
+    },
+    "/orders": {
+        "get": {
+            "operationId": "listOrders",
+            "summary": "The user's orders, newest first",
+            "security": _BEARER,
+            "parameters": [
+                _query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Of one page."),
+                _query(
+                    "cursor",
+                    {"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"},
+                    "The `nextCursor` of the page before.",
+                ),
+            ],
+            "responses": {"200": _json("A page of them.", _ref("Orders")), **_problems(400, 401, 403, 503)},
+        }
+    },
+    "/access": {
+        "get": {
+            "operationId": "showAccess",
+            "summary": "What the user may use now",
+            "security": _BEARER,
+            "responses": {"200": _json("One line a plan.", _list("Access")), **_problems(401, 403, 503)},
+        }
+    },
+    "/users/{userId}/access": {
+        "get": {
+            "operationId": "showUsersAccess",
+            "summary": "What any user may use now; needs the scope `support`",
+            "security": _BEARER,
+            "parameters": [_path("userId", {"type": "string", "minLength": 1}, "The `sub` of the user's tokens.")],
+            "responses": {"200": _json("One line a plan.", _list("Access")), **_problems(401, 403, 404, 503)},
+        }
+    },
+    "/payment/success": {
+        "get": {
+            "operationId": "showSuccessPage",
+            "summary": "The page that customers come back to; for the eye alone",
+            "parameters": _PAGE,
+            "responses": {
+                "200": _html("How the order stands now, and in a moment."),
+                "404": _html("The address belongs to no order."),
+                **_problems(403, 503),
+            },
+        }
+    },
+    "/payment/cancel": {
+        "get": {
+            "operationId": "showCancelPage",
+            "summary": "The page for who turned back; for the eye alone",
+            "responses": {"200": _html("Where to go from here."), **_problems(403, 503)},
+        }
+    },
+    "/healthz": {
+        "get": {
+            "operationId": "healthz",
+            "summary": "The process runs",
+            "responses": {"200": _json("It does.", _object({"status": TEXT}))},
+        }
+    },
+    "/readyz": {
+        "get": {
+            "operationId": "readyz",
+            "summary": "The database answers",
+            "responses": {"200": _json("It does.", _object({"status": TEXT})), **_problems(503)},
+        }
+    },
+    "/metrics": {
+        "get": {
+            "operationId": "metrics",
+            "summary": "For Prometheus",
+            "responses": {"200": {"description": "Samples.", "content": {"text/plain": {"schema": TEXT}}}},
+        }
+    },
+    "/openapi.json": {
+        "get": {
+            "operationId": "describe",
+            "summary": "This description",
+            "responses": {"200": _json("OpenAPI 3.1.", {"type": "object"}), **_problems(403)},
+        }
+    },
+}
+
+
+def description(app_url: str) -> Schema:
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Counterfoil checkout",
+            "version": "0.1.0",
+            "description": "What an application asks of its payments backend. Errors are problem documents (RFC 9457) "
+            "with a stable `code`. Amounts are integers in minor units, currencies lowercase.",
+        },
+        "servers": [{"url": app_url}],
+        "paths": PATHS,
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "bearerFormat": "JWT",
+                    "description": "`sub`: the application's user id; `exp`; optionally `email` and `scope`.",
+                },
+                "page": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": "token",
+                    "description": "What a success page has in its address: reads one order's status.",
+                },
+            },
+        },
+    }

@@ -1,0 +1,271 @@
+"""Stripe's API through its official SDK: asynchronous, every call with a time limit, and all retries ours.
+
+The SDK's traps, and what stands against them here. Its own retries are off, as they know no 429 and no deadline. Its
+objects are not dictionaries and hold decimals: we take the JSON that came. For an answer that is JSON but not Stripe's
+it raises whatever its code trips over.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import httpx
+import stripe
+
+from gateways.calling import Answer, Deadline, Denial, Line, is_gone, told
+from gateways.catalogue import NotKept, PlanOnSale, Published
+from gateways.client import (
+    BACKGROUND,
+    LIVE,
+    Absent,
+    Captured,
+    Closed,
+    Created,
+    Doubt,
+    GatewayPayment,
+    Gone,
+    Paid,
+    Patience,
+    Refusal,
+    Refused,
+    SessionOrder,
+    SessionState,
+    Unknown,
+)
+from gateways.closing import judge_closed
+from gateways.gateway import Json
+from gateways.pacing import Bucket
+from gateways.reading import as_object
+from gateways.stripe import catalogue
+from gateways.stripe.answers import Send, read_page, send_once
+from gateways.stripe.freezing import freeze
+from gateways.stripe.objects import EXPAND_SESSION, read_payment, read_session, read_state
+from gateways.stripe.settings import StripeSettings
+from payments.events import Observed, PaymentSucceeded
+from payments.money import Money
+
+#: Said with every call, so that an upgrade of the SDK does not change the shapes we read; a test compares the two.
+API_VERSION = "2026-10-28.endive"
+
+#: Requests a second that Stripe lets an account make (docs.stripe.com/rate-limits).
+LIVE_RATE, TEST_RATE = 100, 25
+
+CONNECT_SECONDS = 3.0
+PAGE_SIZE = 100
+
+#: A session expires between 30 minutes and 24 hours after it was made, so its expiry tells when that can have been.
+EXPIRES_AFTER_MIN, EXPIRES_AFTER_MAX = timedelta(minutes=30), timedelta(hours=24)
+
+#: How far Stripe's clock may be from ours.
+CLOCK_SLACK = timedelta(minutes=5)
+
+# The SDK would write an id into the home directory, and send it with this machine's details along with every call.
+stripe.enable_telemetry = False
+# At INFO it writes the gateway's error messages, which may show parts of a key.
+logging.getLogger("stripe").setLevel(logging.WARNING)
+
+
+def build(settings: StripeSettings) -> Stripe | None:
+    """A client for the account in the settings, to be used in this event loop alone; None without a key."""
+    if settings.secret_key is None:
+        return None
+    line = Line("stripe", Bucket(LIVE_RATE if settings.livemode else TEST_RATE))
+    api_base = str(settings.api_base) if settings.api_base else None
+    return Stripe(settings.secret_key.get_secret_value(), line, api_base=api_base)
+
+
+class Stripe:
+    """One Stripe account."""
+
+    name = "stripe"
+
+    def __init__(self, secret_key: str, line: Line, *, api_base: str | None = None) -> None:
+        self._line = line
+        self._http = stripe.HTTPXClient(timeout=httpx.Timeout(line.attempt_seconds, connect=CONNECT_SECONDS))
+        self._sdk = stripe.StripeClient(
+            secret_key,
+            stripe_version=API_VERSION,
+            base_addresses={"api": api_base.rstrip("/")} if api_base else {},
+            max_network_retries=0,
+            http_client=self._http,
+        )
+
+    def freeze(self, order: SessionOrder) -> Json | Refused:
+        return freeze(order)
+
+    async def create_session(
+        self, frozen: Json, idempotency_key: str, patience: Patience = LIVE
+    ) -> Created | Refused | Unknown:
+        parameters: Any = dict(frozen)
+        create = self._sdk.v1.checkout.sessions.create_async
+        send = partial(create, parameters, {"idempotency_key": idempotency_key})
+        answer = await self._ask("create_session", send, Deadline.of(patience))
+        return told(answer, lambda session: Created(read_session(session)))
+
+    async def find_session(
+        self, frozen: Json, patience: Patience = BACKGROUND, *, since: datetime | None = None
+    ) -> SessionState | Absent | Refused | Unknown:
+        """By listing: a key tells for a day only, and might make what it is asked about."""
+        deadline = Deadline.of(patience)
+        parameters = {"created": _when_made(frozen, since)}
+        async for found in self._list(
+            "find_session", self._sdk.v1.checkout.sessions.list_async, parameters, lambda: deadline
+        ):
+            if isinstance(found, Refused | Unknown):
+                return found
+            if _was_made_by(frozen, found):
+                state = await self._fetch_session(str(found["id"]), deadline)
+                return Unknown(Doubt.UNREADABLE) if isinstance(state, Gone) else state
+        return Absent()
+
+    async def fetch_session(
+        self, session_id: str, patience: Patience = BACKGROUND
+    ) -> SessionState | Gone | Refused | Unknown:
+        return await self._fetch_session(session_id, Deadline.of(patience))
+
+    async def close_session(
+        self, session_id: str, patience: Patience = LIVE
+    ) -> Closed | Paid | Gone | Refused | Unknown:
+        deadline = Deadline.of(patience)
+        send = partial(self._sdk.v1.checkout.sessions.expire_async, session_id)
+        expired = await self._ask("close_session", send, deadline)
+        return judge_closed(expired, await self._fetch_session(session_id, deadline))
+
+    async def fetch_payment(
+        self, payment_id: str, patience: Patience = BACKGROUND
+    ) -> GatewayPayment | Gone | Refused | Unknown:
+        send = partial(self._sdk.v1.payment_intents.retrieve_async, payment_id)
+        answer = await self._ask("fetch_payment", send, Deadline.of(patience))
+        return Gone() if is_gone(answer) else told(answer, read_payment)
+
+    async def capture_payment(
+        self, payment_id: str, amount: Money, patience: Patience = BACKGROUND
+    ) -> Captured | Gone | Refused | Unknown:
+        """Our sessions capture by themselves, so this only looks."""
+        del amount
+        match await self.fetch_payment(payment_id, patience):
+            case GatewayPayment(observed=Observed(event=PaymentSucceeded()) as observed):
+                return Captured(observed)
+            case GatewayPayment():
+                return Refused(Refusal.INVALID, "Stripe captures by itself, and has not")
+            case Gone() | Refused() | Unknown() as end:
+                return end
+
+    async def list_payments(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND
+    ) -> AsyncIterator[GatewayPayment | Refused | Unknown]:
+        parameters = {"created": _window(since, until)}
+        async for found in self._list(
+            "list_payments", self._sdk.v1.payment_intents.list_async, parameters, lambda: Deadline.of(patience)
+        ):
+            payment = found if isinstance(found, Refused | Unknown) else told(Answer(found), read_payment)
+            yield payment
+            if isinstance(payment, Refused | Unknown):
+                return
+
+    async def list_events(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND, *, only_undelivered: bool = False
+    ) -> AsyncIterator[Json | Refused | Unknown]:
+        """Stripe keeps them for 30 days."""
+        undelivered = {"delivery_success": False} if only_undelivered else {}
+        parameters = {"created": _window(since, until), **undelivered}
+        async for found in self._list(
+            "list_events", self._sdk.v1.events.list_async, parameters, lambda: Deadline.of(patience)
+        ):
+            yield found
+
+    async def publish_plan(
+        self, plan: PlanOnSale, patience: Patience = BACKGROUND
+    ) -> Published | NotKept | Refused | Unknown:
+        """The product first, made or brought up to date; then the price, found by its lookup key or made."""
+        deadline = Deadline.of(patience)
+        product_id = catalogue.product_id(plan)
+        shown: Any = catalogue.product(plan)
+        update = partial(self._sdk.v1.products.update_async, product_id, shown)
+        kept = await self._ask("publish_product", update, deadline)
+        if is_gone(kept):
+            whole: Any = {"id": product_id, **shown}
+            kept = await self._ask("publish_product", partial(self._sdk.v1.products.create_async, whole), deadline)
+        made = told(kept, dict)
+        if isinstance(made, Refused | Unknown):
+            return made
+        return await self._publish_price(plan, product_id, deadline)
+
+    async def _publish_price(
+        self, plan: PlanOnSale, product_id: str, deadline: Deadline
+    ) -> Published | NotKept | Refused | Unknown:
+        key = catalogue.lookup_key(plan)
+        look = partial(self._sdk.v1.prices.list_async, {"lookup_keys": [key], "limit": 1})
+        found = told(await self._ask("publish_price", look, deadline), read_page)
+        if isinstance(found, Refused | Unknown):
+            return found
+        prices, _ = found
+        if prices:
+            return Published(product_id, str(prices[0]["id"]))
+        whole: Any = catalogue.price(plan)
+        create = partial(self._sdk.v1.prices.create_async, whole, {"idempotency_key": key})
+        return told(
+            await self._ask("publish_price", create, deadline), lambda price: Published(product_id, str(price["id"]))
+        )
+
+    async def aclose(self) -> None:
+        await self._http.close_async()  # type: ignore[no-untyped-call]
+
+    async def _fetch_session(self, session_id: str, deadline: Deadline) -> SessionState | Gone | Refused | Unknown:
+        send = partial(self._sdk.v1.checkout.sessions.retrieve_async, session_id, {"expand": EXPAND_SESSION})
+        answer = await self._ask("fetch_session", send, deadline)
+        return Gone() if is_gone(answer) else told(answer, read_state)
+
+    async def _list(
+        self,
+        operation: str,
+        list_page: Callable[[Any], Awaitable[object]],
+        parameters: Json,
+        begin: Callable[[], Deadline],
+    ) -> AsyncIterator[Json | Refused | Unknown]:
+        """Page after page. The cursor is an object, so that new ones do not shift what is still to come."""
+        cursor: Json = {}
+        while True:
+            asked = {**parameters, "limit": PAGE_SIZE, **cursor}
+            page = told(await self._ask(operation, partial(list_page, asked), begin()), read_page)
+            if isinstance(page, Refused | Unknown):
+                yield page
+                return
+            objects, has_more = page
+            for each in objects:
+                yield each
+            if not has_more:
+                return
+            cursor = {"starting_after": objects[-1]["id"]}
+
+    async def _ask(self, operation: str, send: Send, deadline: Deadline) -> Answer | Denial | Unknown:
+        """Everything asked here may be asked twice: reads, closing, and creation under a key of ours."""
+
+        async def attempt(_: float) -> Answer | Denial:
+            return await send_once(send)
+
+        return await self._line.call(operation, attempt, deadline, is_repeatable=True)
+
+
+def _window(since: datetime, until: datetime) -> Json:
+    return {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
+
+
+def _when_made(frozen: Json, since: datetime | None) -> Json:
+    expires_at = datetime.fromtimestamp(frozen["expires_at"], UTC)
+    first = max(expires_at - EXPIRES_AFTER_MAX, since or expires_at - EXPIRES_AFTER_MAX)
+    return _window(first - CLOCK_SLACK, expires_at - EXPIRES_AFTER_MIN + CLOCK_SLACK)
+
+
+def _was_made_by(frozen: Json, session: Json) -> bool:
+    """The same order and instance, and the same expiry, in which two attempts at one order differ."""
+    kept = as_object(session.get("metadata"))
+    return (
+        session.get("client_reference_id") == frozen["client_reference_id"]
+        and session.get("expires_at") == frozen["expires_at"]
+        and all(kept.get(name) == value for name, value in frozen["metadata"].items())
+    )
