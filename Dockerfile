@@ -30,11 +30,13 @@ COPY db db
 COPY web web
 COPY workers workers
 COPY ingress ingress
+COPY checkout checkout
 COPY schedules schedules
 COPY console console
 USER 10001
 EXPOSE 8000
-# For the ingress. The other processes listen nowhere: switch it off for them, and let their supervisor see them end.
+# For the ingress and the checkout. The others listen nowhere: switch it off for them, and let their supervisor see
+# them end.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=2)"]
 CMD ["python", "-m", "ingress"]

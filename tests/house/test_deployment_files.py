@@ -15,6 +15,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -22,13 +23,18 @@ import yaml
 from packaging.requirements import Requirement
 
 import settings
+from db.history import Cause
 from db.pool import Pool, open_pool
 from gateways.registry import GATEWAYS
-from tests.builders import BOOK, keep, place_order, session
+from payments.money import Money
+from payments.order import Move, OrderStatus, Surplus
+from tests.builders import BOOK, keep, observed, paid, place_order, session
+from tests.counter import LIFETIME, counter, put_on_sale
 from tests.front_door import front_door, raw, stripe_event
 from tests.house.pages import DOCS, ROOT, blocks, rows, section, text
 from web.serving import GRACE_SECONDS
 from workers.__main__ import STOP_SECONDS
+from workers.apply import Applied, apply
 from workers.delivery.senders import DeliverySettings, build
 from workers.effects import Outcome, send_effect
 from workers.webhook_events import Desk, Worked, work_webhook_event
@@ -39,6 +45,7 @@ SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("counterfoil:")}
 VARIABLES = {cells[0].strip("`") for cells in rows(section(DOCS / "deployment.md", "Settings"))}
 EXAMPLE = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text(".env.example"), re.MULTILINE))
+LIFETIME_PRICE = Money(LIFETIME.price_cents, LIFETIME.currency)
 
 
 # --- docker-compose.yml ---
@@ -70,9 +77,9 @@ def test_what_a_service_waits_for_can_come_true() -> None:
                     pytest.fail(f"{name}: {condition}")
 
 
-def test_everything_waits_for_the_release_and_the_ingress_not_for_redis() -> None:
+def test_everything_waits_for_the_release_and_what_answers_not_for_redis() -> None:
     assert all("release" in service["depends_on"] for name, service in OURS.items() if name != "release")
-    assert "redis" not in OURS["ingress"]["depends_on"]
+    assert all("redis" not in OURS[name]["depends_on"] for name in ("ingress", "checkout"))
 
 
 def test_redis_keeps_its_hints_on_disk_and_evicts_none() -> None:
@@ -104,9 +111,11 @@ def test_networks_and_volumes_are_declared() -> None:
 
 def test_the_proxy_that_is_trusted_is_the_networks_own_gateway() -> None:
     [front] = COMPOSE["networks"]["front"]["ipam"]["config"]
-    [trusted] = re.findall(r":-(.+)}", OURS["ingress"]["environment"]["TRUSTED_PROXIES"])
+    listening = [service for service in OURS.values() if "ports" in service]
+    trusted = {re.sub(r"^.*:-(.+)}$", r"\1", service["environment"]["TRUSTED_PROXIES"]) for service in listening}
 
-    assert trusted == front["gateway"]
+    assert trusted == {front["gateway"]}
+    assert all(set(service["networks"]) == {"inside", "front"} for service in listening), "or another gateway is met"
     assert ip_address(front["gateway"]) in ip_network(front["subnet"])
 
 
@@ -120,7 +129,8 @@ def test_our_services_run_without_rights() -> None:
 
 def test_a_service_may_finish_before_it_is_killed() -> None:
     assert int(OURS["worker"]["stop_grace_period"].rstrip("s")) >= STOP_SECONDS + 5
-    assert int(OURS["ingress"]["stop_grace_period"].rstrip("s")) >= GRACE_SECONDS + 10
+    for name in ("ingress", "checkout"):
+        assert int(OURS[name]["stop_grace_period"].rstrip("s")) >= GRACE_SECONDS + 10
 
 
 def test_a_worker_can_be_scaled() -> None:
@@ -134,7 +144,7 @@ def test_every_variable_is_a_setting_and_every_one_that_is_asked_for_is_in_the_e
     assert used <= VARIABLES
     assert EXAMPLE.keys() - {"POSTGRES_PASSWORD"} <= VARIABLES
     assert asked <= EXAMPLE.keys()
-    assert not EXAMPLE["POSTGRES_PASSWORD"], "no secret in an example"
+    assert not any(EXAMPLE[name] for name in ("POSTGRES_PASSWORD", "AUTH_JWT_SECRET")), "no secret in an example"
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -244,7 +254,8 @@ def test_the_image_holds_all_that_its_processes_import(tmp_path: Path) -> None:
         source = ROOT / path
         shutil.copytree(source, tmp_path / path) if source.is_dir() else shutil.copy(source, tmp_path / path)
     roots = [command.split()[2] for command in PROCFILE.values()]
-    code = WITHOUT + f"import {', '.join(f'{root}.__main__' for root in roots)}, console.database"
+    commands = [f"console.{path.stem}" for path in (ROOT / "console").glob("[a-z]*.py")]
+    code = WITHOUT + f"import {', '.join([*(f'{root}.__main__' for root in roots), *commands])}"
 
     said = subprocess.run(
         [sys.executable, "-c", code, *_modules_of_development()],
@@ -330,6 +341,43 @@ async def test_the_ingress_can_do_its_work_and_see_no_order(roles: dict[str, str
         "SELECT FROM history",
         "DELETE FROM webhook_events",
         "DELETE FROM webhook_keys",
+    )
+
+
+async def test_the_checkout_can_do_its_work_and_see_no_event(roles: dict[str, str], pool: Pool) -> None:
+    await put_on_sale(pool)
+    own = await open_pool(roles["counterfoil_checkout"], name="test")
+
+    async with counter(roles["counterfoil_checkout"]) as shop:
+        opened = [await shop.buy(key="a"), await shop.buy(key="a"), await shop.buy()]
+        shop.stripe.mood = "loses"
+        lost = await shop.buy(key="b")
+        shop.stripe.mood = "refuses"
+        looked_up = await shop.buy(key="b")
+        refused = await shop.buy(key="c")
+        read = [await shop.get(path) for path in ("/plans", "/orders", "/access", "/readyz")]
+    async with own.acquire() as connection, connection.transaction():
+        order = UUID(opened[0].json()["orderId"])
+        applied = await apply(
+            connection, observed(order, paid("pi_1", LIFETIME_PRICE), "cs_1"), Cause("api", "anna"), BOOK
+        )
+    async with own.acquire() as connection, connection.transaction():
+        second = await apply(connection, observed(order, paid("pi_2", LIFETIME_PRICE)), Cause("api", "anna"), BOOK)
+    await own.close()
+
+    assert [answer.status_code for answer in (*opened, lost, looked_up, refused)] == [201, 201, 201, 504, 201, 502]
+    assert [answer.status_code for answer in read] == [200] * 4
+    assert isinstance(applied, Applied)
+    assert isinstance(second, Applied)
+    assert (applied.outcome, second.outcome) == (Move(OrderStatus.PAID), Surplus(LIFETIME_PRICE))
+    await _is_forbidden(
+        roles["counterfoil_checkout"],
+        "SELECT FROM webhook_events",
+        "UPDATE history SET cause_id = ''",
+        "DELETE FROM history",
+        "DELETE FROM orders",
+        "DELETE FROM idempotency_keys",
+        "UPDATE plans SET price_cents = 1",
     )
 
 

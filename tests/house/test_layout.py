@@ -28,7 +28,7 @@ SOURCES = [path for path in PYTHON if "tests" not in path.relative_to(ROOT).part
 ROOTS = {
     "settings.py",
     "logs.py",
-    *(f"{folder}/__main__.py" for folder in ("ingress", "workers", "schedules", "console", "local")),
+    *(f"{folder}/__main__.py" for folder in ("ingress", "checkout", "workers", "schedules", "console", "local")),
 }
 
 
