@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, Response
 
 from checkout.page_tokens import PageTokens
 from checkout.record import Record
-from checkout.standing import failure_of, order_id_of
+from checkout.standing import failure_of, order_id_of, shown_status
 from db import own_orders
 from db.own_orders import OwnOrder
 from payments.failure import REMEDIES, FailureCode
@@ -117,8 +117,8 @@ def pages(record: Record, tokens: PageTokens, return_url: str | None) -> Pages:
 
 def state_of(order: OwnOrder) -> str:
     """Which of the page's sections is shown; the page's script decides in the same way."""
-    if order.status != OrderStatus.PENDING:
-        return order.status
+    if (status := shown_status(order)) != OrderStatus.PENDING:
+        return status
     match failure_of(order):
         case None:
             return "processing"

@@ -148,7 +148,11 @@ class Payments:
 
     async def _write(self, tx: Tx, caller: Caller, plan: Plan, client: Client) -> Placed:
         order_id = await orders.place(
-            tx, user_id=caller.user_id, plan_id=plan.id, expected=Money(plan.price_cents, plan.currency)
+            tx,
+            user_id=caller.user_id,
+            plan_id=plan.id,
+            expected=Money(plan.price_cents, plan.currency),
+            at=self.counter.book.clock(),
         )
         await intend_first(tx, client, self.counter, order_id, caller.user_id)
         return Placed(order_id, client.name)

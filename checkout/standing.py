@@ -26,7 +26,7 @@ def describe(order: OwnOrder) -> dict[str, Any]:
     """The order as ``GET /order-status`` gives it; what is not known is left out."""
     told: dict[str, Any] = {
         "orderId": str(order.id),
-        "status": order.status,
+        "status": shown_status(order),
         "amount": order.amount,
         "amountRefunded": order.amount_refunded,
         "currency": order.currency,
@@ -40,6 +40,13 @@ def describe(order: OwnOrder) -> dict[str, Any]:
     return told
 
 
+def shown_status(order: OwnOrder) -> str:
+    """An order that failed, or was given up, and has a new page that can be paid is pending to whoever is to pay it."""
+    if order.page_is_open and order.status in (OrderStatus.FAILED, OrderStatus.CANCELLED):
+        return OrderStatus.PENDING.value
+    return order.status
+
+
 def failure_of(order: OwnOrder) -> FailureCode | None:
     """Unknown goes first: while a page may exist that nobody has seen, "try again" could be advice to pay twice."""
     if order.status not in SHOWS_FAILURE:
@@ -47,6 +54,9 @@ def failure_of(order: OwnOrder) -> FailureCode | None:
     if order.outcome_unknown:
         return FailureCode.UNKNOWN
     if order.failure_reason is None:
+        return None
+    if order.page_is_open and order.failure_reason == FailureCode.GATEWAY_ERROR:
+        # That was the page before, which the gateway would not make; this one it has made.
         return None
     try:
         return FailureCode(order.failure_reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -93,12 +94,16 @@ def sync_plans(
 
 def _show_in_catalogues(url: str) -> None:
     """At every gateway that has a key here. Our own list stands whatever a gateway says; the exit code tells."""
+    import structlog
     from pydantic import ValidationError
 
     from console import plans, shopwindow
     from gateways.clients import build_clients
     from gateways.razorpay.settings import RazorpaySettings
     from gateways.stripe.settings import StripeSettings
+
+    # What the clients log of their calls is not this command's output.
+    structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=sys.stderr))
 
     async def publish() -> list[shopwindow.Shown]:
         clients = build_clients({"stripe": StripeSettings(), "razorpay": RazorpaySettings()})

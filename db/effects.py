@@ -10,6 +10,9 @@ from uuid import UUID
 
 from db.pool import Tx
 
+#: The first words of kinds, the most urgent first: money before words.
+CHANNELS = ("gateway", "notify", "mail", "analytics")
+
 #: The hint that follows the commit is nearly always faster; the sweep reminds after this long.
 FIRST_HINT_SECONDS = 2.0
 
@@ -144,14 +147,17 @@ async def overdue(tx: Tx, *, limit: int, again_seconds: float) -> list[UUID]:
 
 
 async def long_owed(tx: Tx, *, limit: int, seconds: float) -> list[UUID]:
-    """Effects that have been owed for so long that no hint can have reached a worker; the longest owed first."""
+    """Effects that have been owed for so long that no hint can have reached a worker; of each channel the longest owed,
+    so that what one receiver holds up does not stand before what is for another."""
     rows = await tx.fetch(
         """
-        SELECT id FROM effects
-         WHERE status = 'pending' AND next_attempt_at <= now() - $2::interval
-         ORDER BY next_attempt_at LIMIT $1
+        SELECT waiting.id FROM unnest($3::text[]) AS channel CROSS JOIN LATERAL (
+            SELECT id FROM effects
+             WHERE status = 'pending' AND next_attempt_at <= now() - $2::interval AND kind LIKE channel || '.%'
+             ORDER BY next_attempt_at LIMIT $1) AS waiting
         """,
         limit,
         timedelta(seconds=seconds),
+        list(CHANNELS),
     )
     return [row["id"] for row in rows]

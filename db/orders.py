@@ -25,14 +25,20 @@ class Locked:
     email: str | None
 
 
-async def place(tx: Tx, *, user_id: str, plan_id: str, expected: Money) -> UUID:
-    """Write a pending order, before anything is asked of a gateway. The price comes from the plan, never a request."""
+async def place(tx: Tx, *, user_id: str, plan_id: str, expected: Money, at: datetime) -> UUID:
+    """Write a pending order, before anything is asked of a gateway. The price comes from the plan, never a request.
+
+    ``at`` is business time, as ``paid_at`` will be: the two are compared.
+    """
     order_id: UUID = await tx.fetchval(
-        "INSERT INTO orders (user_id, plan_id, amount, currency) VALUES ($1, $2, $3, $4) RETURNING id",
+        """
+        INSERT INTO orders (user_id, plan_id, amount, currency, created_at) VALUES ($1, $2, $3, $4, $5) RETURNING id
+        """,
         user_id,
         plan_id,
         expected.minor,
         expected.currency,
+        at,
     )
     return order_id
 
@@ -63,7 +69,10 @@ async def lock(tx: Tx, order_id: UUID) -> Locked:
                    AS is_being_captured,
                EXISTS (SELECT FROM orders other
                         WHERE other.user_id = o.user_id AND other.plan_id = o.plan_id AND other.id <> o.id
-                          AND (other.status = 'pending' OR (other.status = 'paid' AND other.paid_at >= o.created_at))
+                          AND (other.status = 'pending' OR (other.status = 'paid' AND other.paid_at >= o.created_at)
+                               OR (other.status IN ('failed', 'cancelled') AND EXISTS (
+                                   SELECT FROM payment_attempts a
+                                    WHERE a.order_id = other.id AND a.status IN ('intended', 'unknown', 'open'))))
                       ) AS replaced
           FROM orders o JOIN users u ON u.id = o.user_id LEFT JOIN plans p ON p.id = o.plan_id
          WHERE o.id = $1
@@ -130,7 +139,8 @@ async def note_failure(tx: Tx, order_id: UUID, failure_code: str) -> None:
     """A declined attempt: shown to the customer, who may try again; or told late, of an order that was given up."""
     await tx.execute(
         """
-        UPDATE orders SET failure_reason = $2, updated_at = now() WHERE id = $1 AND status IN ('pending', 'cancelled')
+        UPDATE orders SET failure_reason = $2, updated_at = now()
+         WHERE id = $1 AND status IN ('pending', 'cancelled', 'failed')
         """,
         order_id,
         failure_code,

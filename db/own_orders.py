@@ -14,6 +14,7 @@ class OwnOrder:
     """An order as its owner sees it.
 
     ``outcome_unknown``: its newest call to the gateway has lost its answer, or its caller; a page may exist or not.
+    ``page_is_open``: a hosted page of it can be paid, as far as we know, whatever became of the pages before.
     """
 
     id: UUID
@@ -28,6 +29,7 @@ class OwnOrder:
     created_at: datetime
     paid_at: datetime | None
     outcome_unknown: bool
+    page_is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,8 @@ _SEEN = """
     SELECT o.id, o.plan_id, p.name AS plan_name, o.status, o.amount, o.amount_refunded, o.currency,
            coalesce(o.gateway, a.gateway) AS gateway, o.failure_reason, o.created_at, o.paid_at,
            coalesce(a.status = 'unknown' OR (a.status = 'intended' AND a.calls > 0 AND a.calling_until <= now()),
-                    false) AS outcome_unknown
+                    false) AS outcome_unknown,
+           coalesce(a.status = 'open', false) AS page_is_open
       FROM orders o
       LEFT JOIN plans p ON p.id = o.plan_id
       LEFT JOIN LATERAL (SELECT gateway, status, calls, calling_until FROM payment_attempts

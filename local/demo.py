@@ -1,6 +1,7 @@
 """`make demo`: the main job as a tour, headless, on all that ``counterfoil up`` starts. Ends 0 only if all is right.
 
-Each scenario places a pending order, speaks as a gateway would, and says what must have become of it.
+First customers buy at the counter and pay at the stand-in gateways; then we speak as the gateways ourselves, to say
+what they rarely do. Each scenario says what must have become of it.
 """
 
 from __future__ import annotations
@@ -19,14 +20,53 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
+from console import development
 from db.pool import open_pool
 from local import ports
 from local.tour import PRICE, Tour, until
+
+#: Two of the sandbox's cards; every other number but its test cards is refused.
+PAYS, NO_FUNDS = "4242424242424242", "4000000000009995"
 
 PAID = "paid, access, 3 of 3 effects sent"
 
 #: What a scenario saw, and what it should have seen: pairs of lines.
 Seen = list[tuple[str, str]]
+
+
+async def bought_at_stripe(tour: Tour) -> Seen:
+    """Stripe: bought at the counter, paid on the hosted page"""
+    order, session = await tour.buy("stripe")
+    outcome = await tour.pay(session, PAYS)
+    return [(outcome, "paid"), (await until(lambda: tour.order(order), PAID), PAID)]
+
+
+async def bought_at_razorpay(tour: Tour) -> Seen:
+    """Razorpay: bought at the counter, paid on the hosted page"""
+    order, session = await tour.buy("razorpay")
+    outcome = await tour.pay(session, PAYS)
+    return [(outcome, "paid"), (await until(lambda: tour.order(order), PAID), PAID)]
+
+
+async def declined_then_paid(tour: Tour) -> Seen:
+    """Stripe: a card without funds, then another card"""
+    order, session = await tour.buy("stripe")
+    first = await tour.pay(session, NO_FUNDS)
+    shown = await until(lambda: tour.order(order), "pending, insufficient_funds")
+    second = await tour.pay(session, PAYS)
+    return [
+        (first, "declined"),
+        (shown, "pending, insufficient_funds"),
+        (second, "paid"),
+        (await until(lambda: tour.order(order), PAID), PAID),
+    ]
+
+
+async def left_to_expire(tour: Tour) -> Seen:
+    """Stripe: the customer leaves, and the session expires"""
+    order, _ = await tour.buy("stripe")
+    await tour.wait(3600)
+    return [(await until(lambda: tour.order(order), "cancelled"), "cancelled")]
 
 
 async def paid_once(tour: Tour) -> Seen:
@@ -117,6 +157,10 @@ async def bad_signature(tour: Tour) -> Seen:
 
 
 SCENARIOS: list[Callable[[Tour], Awaitable[Seen]]] = [
+    bought_at_stripe,
+    bought_at_razorpay,
+    declined_then_paid,
+    left_to_expire,
     paid_once,
     eight_at_once,
     told_twice,
@@ -158,8 +202,11 @@ async def run(data_dir: Path) -> bool:
         _stack(data_dir) as running,
         await open_pool(running["database_url"], name="demo") as pool,
         httpx.AsyncClient(base_url=running["ingress"], timeout=10) as http,
+        httpx.AsyncClient(base_url=running["checkout"], timeout=30) as counter,
+        httpx.AsyncClient(base_url=running["sandbox"], timeout=30) as sandbox,
     ):
-        tour = Tour(pool, http, running["secrets"])
+        secret = development.read(data_dir / development.FILE)["AUTH_JWT_SECRET"]
+        tour = Tour(pool, http, {**running["secrets"], "auth_jwt": secret}, counter, sandbox)
         for scenario in SCENARIOS:
             seen = await scenario(tour)
             right = all(actual == wanted for actual, wanted in seen)

@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from uuid import UUID
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
 import httpx
 
+from checkout.tokens import Caller, issue
 from db import orders, story, users
 from db.pool import Pool
 from local.voices import Razorpay, Spoken, Stripe
@@ -29,11 +31,15 @@ class Tour:
     pool: Pool
     http: httpx.AsyncClient
     secrets: dict[str, str]
+    counter: httpx.AsyncClient
+    sandbox: httpx.AsyncClient
 
     async def place_order(self) -> UUID:
         async with self.pool.acquire() as connection, connection.transaction():
             await users.know(connection, "demo-user", "demo@example.com")
-            return await orders.place(connection, user_id="demo-user", plan_id=PLAN, expected=PRICE)
+            return await orders.place(
+                connection, user_id="demo-user", plan_id=PLAN, expected=PRICE, at=datetime.now(UTC)
+            )
 
     def stripe(self, order_id: UUID, *, amount: int = PRICE.minor) -> Stripe:
         return Stripe(self.secrets["stripe_webhook"], order_id, amount, PRICE.currency)
@@ -46,16 +52,40 @@ class Tour:
         answer = await self.http.post(f"/webhooks/{spoken.gateway}", content=spoken.body, headers=spoken.headers)
         return answer.status_code
 
+    async def buy(self, gateway: str) -> tuple[UUID, str]:
+        """As the application's frontend does; returns the order and its session at the gateway."""
+        answer = await self.counter.post(
+            "/create-payment",
+            json={"planId": PLAN, "gateway": gateway},
+            headers={"Authorization": f"Bearer {self._token()}", "Idempotency-Key": str(uuid4())},
+        )
+        created = answer.raise_for_status().json()
+        return UUID(created["orderId"]), str(created["sessionId"])
+
+    async def pay(self, session_id: str, card: str) -> str:
+        """As a customer does on the hosted page; returns what came of it."""
+        answer = await self.sandbox.post("/_control/pay", json={"session": session_id, "card": card})
+        return str(answer.raise_for_status().json()["outcome"])
+
+    async def wait(self, seconds: int) -> None:
+        """Let time pass, for the gateways and for us."""
+        (await self.sandbox.post("/_control/clock", json={"advance": seconds})).raise_for_status()
+
+    def _token(self) -> str:
+        caller = Caller(f"demo-{uuid4()}", "demo@example.com", frozenset())
+        return issue(self.secrets["auth_jwt"].encode(), caller, lifetime_seconds=60)
+
     async def order(self, order_id: UUID) -> str:
         """An order in one line: status, failure, access, effects, what a person must look at."""
         async with self.pool.acquire() as connection:
             told = await story.of_order(connection, order_id)
-        sent = sum(status == "sent" for status in told.effects.values())
+        # A capture at the gateway comes before the payment or not at all; here is what others are told of it.
+        effects = [status for kind, status in told.effects.items() if not kind.startswith("gateway.")]
         parts = [
             told.status,
             told.failure_reason or "",
             "access" if told.has_access else "",
-            f"{sent} of {len(told.effects)} effects sent" if told.effects else "",
+            f"{effects.count('sent')} of {len(effects)} effects sent" if effects else "",
             *told.discrepancies,
         ]
         return ", ".join(part for part in parts if part)

@@ -52,7 +52,7 @@ REMEDIES: dict[FailureCode, Remedy] = {
         "The payment provider could not take the payment. Please try again.", Action.RETRY
     ),
     FailureCode.UNKNOWN: Remedy(
-        "We do not know yet how this payment ended. You need not do anything; we are asking the provider.",
+        "We do not know yet how this payment stands. Please do not pay again; look here again in a moment.",
         Action.WAIT,
     ),
 }

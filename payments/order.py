@@ -203,15 +203,18 @@ def _decide_progress(order: Order, event: PaymentPending | PaymentAuthorised | P
 
 
 def _decide_authorisation(order: Order, event: PaymentAuthorised, late_success: LateSuccess) -> Outcome:
-    """What nobody captures lapses, and costs nobody anything: in every doubt it is left to."""
     progress = _decide_progress(order, event)
-    if isinstance(progress, Stale) or event.amount != order.expected:
-        return progress
-    if order.status in SETTLED or order.is_being_captured or order.has_unreviewed_money:
-        return progress
-    if _is_late(order) and (late_success is not LateSuccess.FULFIL or order.replaced):
+    if isinstance(progress, Stale) or order.is_being_captured or not wants_capture(order, event.amount, late_success):
         return progress
     return Capture(event.payment_id, event.amount)
+
+
+def wants_capture(order: Order, promised: Money, late_success: LateSuccess) -> bool:
+    """Whether promised money is to be taken. What nobody captures lapses, and costs nobody anything: in every doubt it
+    is left to. Asked when the promise is told, and again at the moment of the call."""
+    if promised != order.expected or order.status in SETTLED or order.has_unreviewed_money:
+        return False
+    return not _is_late(order) or (late_success is LateSuccess.FULFIL and not order.replaced)
 
 
 def _is_late(order: Order) -> bool:
@@ -223,8 +226,9 @@ def _decide_failure(order: Order, event: PaymentFailed) -> Outcome:
     known = order.payment(event.payment_id)
     if known is not None and known.status is PaymentStatus.SUCCEEDED:
         return Stale("this payment has succeeded since")
-    if order.status is OrderStatus.CANCELLED:
-        # The end of the session overtook the news of why. The order stays cancelled, and says so.
+    if order.status is OrderStatus.CANCELLED or (order.status is OrderStatus.FAILED and order.page_is_open):
+        # The end of the session overtook the news of why, or this is an attempt on a page of an order that failed
+        # before. The order stays as it is, and says why.
         return Record(event.failure)
     if order.status is not OrderStatus.PENDING:
         return Stale(f"the order is {order.status}")

@@ -34,7 +34,7 @@ async def place_order(tx: Tx | Pool, *, expected: Money = TEN, user: str = "user
 async def _place(tx: Tx, expected: Money, user: str, plan: str) -> UUID:
     await users.know(tx, user, f"{user}@example.com")
     await plans.upsert(tx, Plan(plan, "A plan", "For tests", expected.minor, expected.currency))
-    return await orders.place(tx, user_id=user, plan_id=plan, expected=expected)
+    return await orders.place(tx, user_id=user, plan_id=plan, expected=expected, at=NOON)
 
 
 def observed(order_id: UUID | str, event: OrderEvent, *objects: str, **names: Any) -> Observed:

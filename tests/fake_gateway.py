@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from gateways.client import (
@@ -47,6 +47,8 @@ class FakeGateway:
     #: What was captured, and what is answered to it; without an answer prepared, the money is taken.
     captures: list[tuple[str, Money]] = field(default_factory=list)
     capture_answers: list[Gone | Refused | Unknown] = field(default_factory=list)
+    #: What has become of the pages that are asked about; while empty, they can be paid.
+    ended: tuple[Observed, ...] = ()
 
     def freeze(self, order: SessionOrder) -> Json | Refused:
         if order.plan_id == "unsellable":
@@ -86,15 +88,20 @@ class FakeGateway:
     ) -> SessionState | Absent | Refused | Unknown:
         for key, request in self.requests.items():
             if request == frozen:
-                return SessionState(self.sessions[key], is_open=True, observed=())
+                return self._state(self.sessions[key])
         return Absent()
+
+    def _state(self, session: Session) -> SessionState:
+        if not self.ended:
+            return SessionState(session, is_open=True, observed=())
+        return SessionState(replace(session, url=None), is_open=False, observed=self.ended)
 
     async def fetch_session(
         self, session_id: str, patience: Patience = BACKGROUND
     ) -> SessionState | Gone | Refused | Unknown:
         for session in self.sessions.values():
             if session.id == session_id:
-                return SessionState(session, is_open=True, observed=())
+                return self._state(session)
         return Gone()
 
     async def close_session(
@@ -133,6 +140,10 @@ class FakeGateway:
 
 async def lose_the_answer() -> Refused | Unknown | None:
     return Unknown(Doubt.CONNECTION_LOST)
+
+
+async def spend_the_key() -> Refused | Unknown | None:
+    return Unknown(Doubt.KEY_SPENT)
 
 
 async def refuse() -> Refused | Unknown | None:

@@ -28,6 +28,7 @@ from gateways.client import (
     Client,
     Created,
     Doubt,
+    Gone,
     Patience,
     Refusal,
     Session,
@@ -105,10 +106,20 @@ async def open_page(
 ) -> Opening:
     """Bring the order to a page that can be paid, from wherever it stands. Safe to call again after anything."""
     opening = await _open_once(pool, client, counter, order_id, caller, patience)
-    if isinstance(opening, Refused) and opening.reason == Refusal.OUTDATED:
-        # The frozen expiry has passed, and nothing exists: a new attempt freezes a new one.
+    if _wants_another_attempt(opening):
         opening = await _open_once(pool, client, counter, order_id, caller, patience)
     return opening
+
+
+def _wants_another_attempt(opening: Opening) -> bool:
+    """The last attempt is known to have made nothing, or its page is known to have ended unpaid."""
+    match opening:
+        case Refused(reason=reason):
+            return reason == Refusal.OUTDATED
+        case Over(status=status):
+            return status in (OrderStatus.FAILED, OrderStatus.CANCELLED)
+        case Opened() | Lost() | Busy():
+            return False
 
 
 async def _open_once(
@@ -135,7 +146,9 @@ async def _take(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller
     if held.order.status in SETTLED:
         return Over(order_id, held.order.status)
     if attempt is not None:
-        if attempt.status == "open" and attempt.session_id and attempt.url:
+        if _can_be_paid(attempt, counter.book.clock()):
+            assert attempt.session_id is not None
+            assert attempt.url is not None
             return Opened(order_id, attempt.session_id, attempt.url)
         if attempt.is_being_called:
             return Busy(order_id)
@@ -152,25 +165,40 @@ async def _take(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller
     return attempt
 
 
+def _can_be_paid(attempt: Attempt, now: datetime) -> bool:
+    """As far as we know. Past its expiry a page is asked about: it may have ended, or have been paid, unheard."""
+    return attempt.status == "open" and attempt.expires_at is not None and attempt.expires_at > now
+
+
 async def _ask(
     client: Client, attempt: Attempt, patience: Patience
 ) -> Created | SessionState | GatewayRefused | Unknown:
-    """Call, and believe a refusal only where no earlier call can have succeeded: else look first.
+    """Call; but where an earlier call may have made the page, look first, and believe what stands there now.
 
     A call whose answer was lost may have made the page. Were it forgotten for a refusal that comes later (a wrong key,
-    an expiry that has passed meanwhile), there could be two pages of one order that can be paid.
+    an expiry that has passed meanwhile), there could be two pages of one order that can be paid. And a gateway that
+    replays its first answer gives the page as it was made, though it may have been paid or have ended since.
     """
+    if attempt.session_id is not None:
+        seen = await client.fetch_session(attempt.session_id, patience)
+        return Unknown(Doubt.UNREADABLE) if isinstance(seen, Gone | GatewayRefused) else seen
+    if attempt.calls == 0:
+        return await client.create_session(attempt.request, attempt.idempotency_key, patience)
+    match await client.find_session(attempt.request, patience, since=attempt.created_at):
+        case Absent():
+            return await _ask_again(client, attempt, patience)
+        case GatewayRefused():
+            return Unknown(Doubt.UNREADABLE)
+        case found:
+            return found
+
+
+async def _ask_again(client: Client, attempt: Attempt, patience: Patience) -> Created | GatewayRefused | Unknown:
+    """Nothing was made so far. A key that holds a server error for a day is given up for the next attempt's."""
     answer = await client.create_session(attempt.request, attempt.idempotency_key, patience)
-    if not isinstance(answer, GatewayRefused) or attempt.calls == 0:
-        return answer
-    found = await client.find_session(attempt.request, patience, since=attempt.created_at)
-    return (
-        answer
-        if isinstance(found, Absent)
-        else Unknown(Doubt.UNREADABLE)
-        if isinstance(found, GatewayRefused)
-        else found
-    )
+    if isinstance(answer, Unknown) and answer.reason is Doubt.KEY_SPENT:
+        return GatewayRefused(Refusal.OUTDATED, "the key's stored answer is a server error, and nothing was made")
+    return answer
 
 
 async def _intend(
@@ -219,12 +247,13 @@ async def _record(
     held = await orders.lock(tx, attempt.order_id)
     match answer:
         case Created(session=session):
-            return await _write_page(tx, held, attempt, session)
-        case SessionState(session=session, observed=observed):
-            opening = await _write_page(tx, held, attempt, session)
+            return await _write_page(tx, held, attempt, session, is_open=session.url is not None)
+        case SessionState(session=session, is_open=is_open, observed=observed):
+            opening = await _write_page(tx, held, attempt, session, is_open=is_open)
             for fact in observed:
                 await apply(tx, fact, Cause("api", caller), counter.book)
-            return opening
+            now_held = await orders.lock(tx, held.id)
+            return opening if now_held.order.status is held.order.status else Over(held.id, now_held.order.status)
         case GatewayRefused() as refusal:
             return await _refuse(tx, held, attempt, refusal, caller, counter.book.clock())
         case Unknown(reason=reason):
@@ -233,8 +262,8 @@ async def _record(
             return Lost(held.id)
 
 
-async def _write_page(tx: Tx, held: Locked, attempt: Attempt, session: Session) -> Opening:
-    is_over = held.order.status in SETTLED or session.url is None
+async def _write_page(tx: Tx, held: Locked, attempt: Attempt, session: Session, *, is_open: bool) -> Opening:
+    is_over = held.order.status in SETTLED or not is_open
     await orders.store_session(tx, held.id, attempt.gateway, session.id)
     await attempts.mark_open(
         tx, attempt.id, session_id=session.id, url=session.url, expires_at=session.expires_at, is_over=is_over

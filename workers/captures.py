@@ -16,7 +16,7 @@ from db.history import Cause
 from db.pool import Pool
 from gateways.client import BACKGROUND, Captured, Client, Gone, Refused, Unknown
 from payments.money import Money
-from payments.order import SETTLED
+from payments.order import wants_capture
 from workers.apply import Book, apply
 from workers.delivery.sender import SENT, NeverAgain, NotNow, Settled
 
@@ -34,9 +34,9 @@ class Captures:
         client = self.clients.get(detail["gateway"])
         if client is None:
             return Settled(f"nothing was captured: {detail['gateway']} has no key here")
-        if not await self._is_wanted(UUID(detail["orderId"])):
-            return Settled("nothing was captured: the order no longer waits for this payment")
         amount = Money(detail["amount"], detail["currency"])
+        if not await self._is_wanted(UUID(detail["orderId"]), amount):
+            return Settled("nothing was captured: the order no longer waits for this payment")
         match await client.capture_payment(detail["paymentId"], amount, BACKGROUND):
             case Captured(observed=observed):
                 async with self.pool.acquire() as connection, connection.transaction():
@@ -49,7 +49,7 @@ class Captures:
             case Refused(code=code, reason=reason):
                 raise NeverAgain(f"the gateway refused: {code}: {reason}")
 
-    async def _is_wanted(self, order_id: UUID) -> bool:
+    async def _is_wanted(self, order_id: UUID, amount: Money) -> bool:
         async with self.pool.acquire() as connection, connection.transaction():
             order = (await orders.lock(connection, order_id)).order
-        return order.status not in SETTLED and not order.has_unreviewed_money
+        return wants_capture(order, amount, self.book.late_success)

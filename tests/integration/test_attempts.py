@@ -14,6 +14,7 @@ import pytest
 from db import attempts
 from db.history import Cause
 from db.pool import Pool, open_pool
+from payments.events import CheckoutEnded
 from payments.money import Money
 from payments.order import OrderStatus
 from tests.builders import BOOK, NOON, TEN, observed, paid, place_order
@@ -24,6 +25,7 @@ from tests.fake_gateway import (
     refuse,
     refuse_the_key,
     say_it_is_outdated,
+    spend_the_key,
 )
 from workers.apply import apply
 from workers.attempts import Busy, Counter, Lost, Opened, Opening, Over, Refused, intend_first, open_page
@@ -141,6 +143,76 @@ async def test_a_refusal_after_a_lost_answer_is_not_believed_before_looking(pool
     assert isinstance(opening, Opened)
     assert await status(pool, order_id) == "pending"
     assert len(gateway.sessions) == 1
+
+
+async def test_f53_a_key_that_holds_a_server_error_is_given_up_once_nothing_was_found(pool: Pool) -> None:
+    gateway = FakeGateway(before=[spend_the_key, spend_the_key])
+    order_id = await place(pool, gateway)
+
+    first = await opened(pool, gateway, order_id)
+    second = await opened(pool, gateway, order_id)
+
+    assert first == Lost(order_id)
+    assert isinstance(second, Opened)
+    assert await attempt_rows(pool) == [(1, "refused"), (2, "open")]
+    assert await status(pool, order_id) == "pending"
+    assert len(gateway.sessions) == 1
+
+
+async def test_a_page_that_was_paid_unheard_pays_the_order_when_somebody_asks_again(pool: Pool) -> None:
+    gateway = FakeGateway(after=[lose_the_answer])
+    order_id = await place(pool, gateway)
+    await opened(pool, gateway, order_id)
+    gateway.ended = (observed(order_id, paid(), "cs_1"),)
+
+    opening = await opened(pool, gateway, order_id)
+
+    assert opening == Over(order_id, OrderStatus.PAID)
+    assert await status(pool, order_id) == "paid"
+    assert await attempt_rows(pool) == [(1, "closed")]
+
+
+async def test_a_page_that_ended_unheard_is_followed_by_another(pool: Pool) -> None:
+    gateway = FakeGateway()
+    order_id = await place(pool, gateway)
+    first = await opened(pool, gateway, order_id)
+    assert isinstance(first, Opened)
+    gateway.ended = (observed(order_id, CheckoutEnded(first.session_id), session_id=first.session_id),)
+    await pool.execute("UPDATE payment_attempts SET expires_at = $1", NOON)
+
+    second = await opened(pool, gateway, order_id)
+
+    assert isinstance(second, Opened)
+    assert second.session_id != first.session_id
+    assert await attempt_rows(pool) == [(1, "closed"), (2, "open")]
+
+
+async def test_a_page_past_its_expiry_that_cannot_be_asked_about_stays_as_it_is(pool: Pool) -> None:
+    gateway = FakeGateway()
+    order_id = await place(pool, gateway)
+    await opened(pool, gateway, order_id)
+    await pool.execute("UPDATE payment_attempts SET expires_at = $1, session_id = 'cs_gone'", NOON)
+
+    assert await opened(pool, gateway, order_id) == Lost(order_id)
+    assert await attempt_rows(pool) == [(1, "open")]
+
+
+async def test_an_open_page_of_a_failed_order_is_found_and_replaces(pool: Pool) -> None:
+    gateway = FakeGateway(before=[refuse])
+    order_id = await place(pool, gateway)
+    other = await place_order(pool)
+    await opened(pool, gateway, order_id)
+    await opened(pool, gateway, order_id)
+    async with pool.acquire() as tx, tx.transaction():
+        await apply(tx, observed(other, CheckoutEnded("cs_other")), Cause("api", "test"), BOOK)
+        await apply(tx, observed(other, paid("pi_other")), Cause("api", "test"), BOOK)
+
+    async with pool.acquire() as tx:
+        found = await attempts.find_open(tx, user_id="user-1", plan_id="plan-1", gateway="stripe", now=NOON)
+
+    assert found == order_id
+    assert await status(pool, other) == "cancelled"
+    assert await pool.fetchval("SELECT kind FROM discrepancies") == "late_success"
 
 
 async def test_an_outdated_request_is_frozen_anew_where_nothing_was_made(pool: Pool) -> None:

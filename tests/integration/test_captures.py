@@ -97,6 +97,19 @@ async def test_an_order_paid_meanwhile_lets_the_promise_lapse(pool: Pool) -> Non
     assert note == "nothing was captured: the order no longer waits for this payment"
 
 
+async def test_a_promise_whose_order_was_replaced_before_the_call_is_let_lapse(pool: Pool) -> None:
+    gateway = FakeGateway("razorpay")
+    order_id = await place_order(pool)
+    (effect,) = await tell(pool, order_id, PaymentAuthorised("pay_1", TEN), "pay_1")
+    await tell(pool, order_id, CheckoutEnded("plink_1"))
+    await tell(pool, await place_order(pool), paid("pay_2"), "pay_2")
+
+    await send(pool, gateway, effect)
+
+    assert gateway.captures == []
+    assert await status(pool, order_id) == "cancelled"
+
+
 async def test_f31_a_late_authorisation_of_a_closed_order_is_captured_under_fulfil(pool: Pool) -> None:
     gateway = FakeGateway("razorpay")
     order_id = await place_order(pool)

@@ -150,7 +150,7 @@ async def test_pages_of_orders_follow_each_other_without_a_gap_or_a_repeat(pool:
         async with pool.acquire() as connection, connection.transaction():
             # One transaction, one time: only the id tells these apart.
             for _ in range(24):
-                await orders.place(connection, user_id="anna", plan_id="lifetime", expected=PRICE)
+                await orders.place(connection, user_id="anna", plan_id="lifetime", expected=PRICE, at=NOON)
 
         seen: list[str] = []
         cursor: str | None = ""

@@ -17,6 +17,7 @@ from db import orders
 from db.pool import Pool
 from gateways.registry import GATEWAYS
 from payments.money import Money
+from tests.builders import NOON
 from tests.counter import SECRET, put_on_sale
 from tests.processes import ROOT
 
@@ -77,7 +78,7 @@ async def test_a_price_change_leaves_the_amounts_of_orders(pool: Pool, database_
     run("plans", "sync", file, DATABASE_URL=database_url)
     async with pool.acquire() as connection:
         await connection.execute("INSERT INTO users (id) VALUES ('anna')")
-        await orders.place(connection, user_id="anna", plan_id="lifetime", expected=Money(4900, "usd"))
+        await orders.place(connection, user_id="anna", plan_id="lifetime", expected=Money(4900, "usd"), at=NOON)
     file.write_text(LIST.replace("4900", "5900"))
     done = run("plans", "sync", file, DATABASE_URL=database_url)
 
