@@ -332,12 +332,13 @@ async def _learn_names(tx: Tx, held: Locked, observed: Observed) -> None:
     """What this event called the order's objects, so that the next event may name any one of them alone."""
     if observed.references.objects:
         await references.store(tx, observed.gateway, held.id, observed.references.objects)
-    session_id = observed.references.session_id
+    event = observed.event
+    session_id = event.session_id if isinstance(event, CheckoutEnded) else observed.references.session_id
     if session_id is None:
         return
-    if _ends_its_page(observed.event):
+    if _ends_its_page(event):
         await attempts.close(tx, held.id, session_id)
-    if not isinstance(observed.event, CheckoutEnded):
+    if not isinstance(event, CheckoutEnded):
         await orders.learn_session(tx, held.id, observed.gateway, session_id)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import pytest
 
 from console import development
 from tests.acceptance.conftest import Stack
+from tests.builders import session
 from tests.waiting import until
 
 PAYS, DECLINED = "4242424242424242", "4000000000000002"
@@ -245,7 +247,9 @@ async def test_f73_the_way_back_proves_nothing_and_a_lost_way_back_loses_nothing
 
 
 @pytest.mark.parametrize("gateway", ["stripe", "razorpay"])
-async def test_f43_f47_the_word_of_the_gateway_may_come_before_our_own_answer(customer: Customer, gateway: str) -> None:
+async def test_f33_f43_f47_the_word_of_the_gateway_may_come_before_our_own_answer(
+    customer: Customer, gateway: str
+) -> None:
     """The session is paid the moment it exists, while its maker has not yet heard that it does."""
     await customer.faults(timeout=1.0)
     kind = "checkout.session" if gateway == "stripe" else "payment_link"
@@ -265,6 +269,25 @@ async def test_f43_f47_the_word_of_the_gateway_may_come_before_our_own_answer(cu
 
     order_id = answer.json()["orderId"]
     await customer.until_status(order_id, "paid")
+
+
+async def test_f20_webhooks_are_kept_and_worked_while_every_call_to_the_gateways_hangs(customer: Customer) -> None:
+    orders = [await customer.stack.place_order() for _ in range(20)]
+    await customer.faults(timeout=20)
+    hanging = [asyncio.ensure_future(customer.buy(gateway)) for gateway in ["stripe", "razorpay"] * 4]
+
+    bodies = [json.dumps(session(order)).encode() for order in orders]
+    answers = await asyncio.gather(*(customer.stack.post("stripe", body) for body in bodies))
+
+    async def all_paid() -> bool:
+        return {await customer.stack.status(order) for order in orders} == {"paid"}
+
+    await until(all_paid)
+    still_hanging = [not each.done() for each in hanging]
+    await customer.faults()
+    await asyncio.gather(*hanging)
+    assert {answer.status_code for answer in answers} == {200}
+    assert all(still_hanging)
 
 
 async def test_another_users_order_is_not_there(customer: Customer) -> None:

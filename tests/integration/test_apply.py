@@ -173,6 +173,17 @@ async def test_f68_a_declined_attempt_is_shown_and_the_next_one_pays(pool: Pool)
     assert await pool.fetchval("SELECT status FROM payments") == "succeeded"
 
 
+async def test_f37_the_failure_of_an_earlier_attempt_that_comes_late_reopens_nothing(pool: Pool) -> None:
+    order_id = await place_order(pool)
+    await told(pool, observed(order_id, paid("pi_2")))
+
+    await told(pool, observed(order_id, PaymentFailed("pi_1", TEN, DECLINED, final=True)))
+
+    shown = await pool.fetchrow("SELECT status, failure_reason, payment_intent_id FROM orders")
+    assert shown is not None
+    assert tuple(shown) == ("paid", None, "pi_2")
+
+
 async def test_an_abandoned_session_ends_cancelled_and_a_declined_one_failed(pool: Pool) -> None:
     abandoned, failed = await place_order(pool), await place_order(pool)
     await told(pool, observed(failed, PaymentFailed("pi_2", TEN, DECLINED)))

@@ -69,7 +69,7 @@ async def test_an_answer_that_was_lost_is_told_as_such(pool: Pool, database_url:
         page = await shop.http.get(address(order_id))
 
         assert shown(page) == "Payment processing"
-        assert "We do not know yet how this payment ended." in page.text
+        assert "We do not know yet how this payment stands." in page.text
 
 
 @pytest.mark.parametrize(

@@ -196,7 +196,7 @@ async def test_early_comes_back_later_and_nothing_is_written_meanwhile(pool: Poo
     assert await pool.fetchval("SELECT count(*) FROM history") == 0
 
 
-async def test_f48_a_worker_that_fails_at_the_very_end_leaves_nothing_of_its_work(pool: Pool) -> None:
+async def test_f48_f50_a_worker_that_fails_at_the_very_end_leaves_nothing_of_its_work(pool: Pool) -> None:
     """The event's own finishing fails: the move, the access and the effects must be gone with it."""
     order_id = await place_order(pool)
     event = await keep(pool, session(order_id))
