@@ -35,6 +35,20 @@ async def test_a_mail_is_taken_with_both_its_parts_and_its_envelope(pool: Pool) 
     assert [part.get_content_type() for part in mail.walk()] == ["multipart/alternative", "text/plain", "text/html"]
 
 
+async def test_a_subject_that_is_folded_on_the_wire_keeps_its_spaces(pool: Pool) -> None:
+    name = "00 000000000¡¡¡¡¡¡¡¡ ¡ Größe Übergrößen für Äpfel"
+    owed = await owe(pool, MAIL)
+    await pool.execute("UPDATE effects SET detail = detail || $1", {"planName": name})
+    async with mail_server() as server:
+        await send_effect(pool, mailer(server), owed)
+
+    (taken,) = server.taken
+    assert isinstance(taken.content, bytes)
+    mail = message_from_bytes(taken.content, policy=policy.default)
+    assert mail["Subject"] == f"Payment received: {name}"
+    assert taken.content.isascii()
+
+
 async def test_f51_eight_workers_at_once_send_one_mail(pool: Pool) -> None:
     owed = await owe(pool, MAIL)
     async with mail_server() as server:

@@ -145,7 +145,16 @@ async def test_a_bug_is_dead_at_once_with_its_traceback(pool: Pool) -> None:
 
 
 @pytest.mark.parametrize(
-    "error", [ConnectionResetError(), TimeoutError(), asyncpg.DeadlockDetectedError(), asyncpg.SerializationError()]
+    "error",
+    [
+        ConnectionResetError(),
+        TimeoutError(),
+        asyncpg.DeadlockDetectedError(),
+        asyncpg.SerializationError(),
+        asyncpg.UniqueViolationError(),
+        asyncpg.DiskFullError(),
+        asyncpg.LockNotAvailableError(),
+    ],
 )
 async def test_f48_what_time_heals_is_owed_again_after_a_delay(pool: Pool, error: Exception) -> None:
     event = await keep(pool, b"{}")

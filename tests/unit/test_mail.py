@@ -102,9 +102,8 @@ def test_whatever_a_plan_is_called_its_subject_is_one_printable_line(name: str) 
     mail = letter(planName=name)
 
     assert {"Bcc", "Cc"} & set(mail.keys()) == set()
-    # Folding loses a space between two encoded words in some Pythons (CPython issue 92081); everything else is there.
-    written = "".join(mail["Subject"].split())
-    assert written == "".join(one_line(f"Payment received: {name}").split())
+    assert mail["Subject"] == one_line(f"Payment received: {name}")
+    assert mail["Subject"].isprintable()
 
 
 @pytest.mark.parametrize(

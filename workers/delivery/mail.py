@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.errors import MessageError
+from email.header import Header
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.policy import SMTP as STANDARD
-from email.policy import SMTPUTF8 as INTERNATIONAL
+from email.policy import EmailPolicy
 from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ class Letters:
         if not effect.address:
             return None
         mailbox = _mailbox(effect.address)
-        letter = EmailMessage(policy=STANDARD if mailbox.isascii() else INTERNATIONAL)
+        letter = EmailMessage(policy=Wire(linesep="\r\n", utf8=not mailbox.isascii(), cte_type="7bit"))
         letter["From"] = self._sender
         letter["To"] = mailbox
         letter["Subject"] = one_line(self._render(effect, "subject.txt"))
@@ -91,6 +91,21 @@ def _told(effect: Effect) -> dict[str, Any]:
         "amount": written(detail["amount"], detail["currency"], exponent=decimals),
         "paid_at": datetime.fromisoformat(detail["paidAt"]).astimezone(UTC),
     }
+
+
+class Wire(EmailPolicy):
+    """The standard's rules for the wire, in seven bits, with a subject that keeps its spaces.
+
+    ``EmailPolicy`` drops a space that falls between two encoded words of a folded header; ``Header`` keeps it.
+    """
+
+    def fold(self, name: str, value: Any) -> str:
+        if name.lower() != "subject" or self.utf8 or str(value).isascii():
+            return str(super().fold(name, value))
+        return f"{name}: {Header(str(value), 'utf-8', header_name=name).encode(linesep=self.linesep)}{self.linesep}"
+
+    def fold_binary(self, name: str, value: Any) -> bytes:
+        return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii", "surrogateescape")
 
 
 def one_line(text: str) -> str:
@@ -195,7 +210,12 @@ class Mail:
         )
         try:
             await client.connect()
-            await client.send_message(letter)
+            sender, recipient = (letter[name].addresses[0].addr_spec for name in ("From", "To"))
+            if recipient.isascii():
+                # As it is: ``send_message`` would write it anew, by rules of its own.
+                await client.sendmail(sender, [recipient], bytes(letter))
+            else:
+                await client.send_message(letter)
             with contextlib.suppress(aiosmtplib.SMTPException, OSError):
                 await client.quit(timeout=QUIT_SECONDS)
         finally:
