@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from console import development
+from console.sandbox import sandbox_app
 
 app = typer.Typer(
     help="A self-hosted payments backend: the desk.",
@@ -33,6 +34,7 @@ DataDir = Annotated[
 
 plans_app = typer.Typer(help="What is for sale.", no_args_is_help=True)
 app.add_typer(plans_app, name="plans")
+app.add_typer(sandbox_app, name="sandbox")
 
 
 @app.callback()

@@ -29,12 +29,14 @@ class Row:
 #: The distances that others must know, to be told where these are.
 CHECKOUT_OFFSET = 1
 SANDBOX_OFFSET = 3
+STOREFRONT_OFFSET = 4
 
 #: One line, one process. The offsets are a promise to whoever uses the stack.
 TABLE = (
     Row("ingress", "ingress", offset=0),
     Row("checkout", "checkout", offset=CHECKOUT_OFFSET),
     Row("sandbox", "sandbox", offset=SANDBOX_OFFSET),
+    Row("storefront", "examples.storefront", offset=STOREFRONT_OFFSET),
     Row("worker-1", "workers"),
     Row("worker-2", "workers"),
     Row("schedules", "schedules"),

@@ -16,7 +16,7 @@ from typing import Self
 from console import development
 from local import lock, private
 from local.command import CannotStart
-from local.programs import CHECKOUT_OFFSET, SANDBOX_OFFSET
+from local.programs import CHECKOUT_OFFSET, SANDBOX_OFFSET, STOREFRONT_OFFSET
 
 #: What the gateways sign with, and the ingress believes.
 WEBHOOK_SECRETS = ("STRIPE_WEBHOOK_SECRET", "RAZORPAY_WEBHOOK_SECRET")
@@ -51,10 +51,13 @@ class Stack:
         os.close(self._lock)
 
     def decide(self, environment: Mapping[str, str], *, port_base: int, with_sandbox: bool) -> dict[str, str]:
-        """What every process of the stack is told; the environment's own word goes first."""
+        """What every process of the stack is told; the environment's own word goes first, save about the sandbox."""
         made_up = self._made_up()
+        storefront = f"http://127.0.0.1:{port_base + STOREFRONT_OFFSET}"
         decided = {
             "APP_URL": f"http://127.0.0.1:{port_base + CHECKOUT_OFFSET}",
+            "CORS_ORIGINS": storefront,
+            "RETURN_URL": f"{storefront}/account",
             "OUTBOX_DIR": str(self.data_dir / "outbox"),
             "RATE_LIMIT": "10000/15minutes",
             **{name: made_up[name] for name in WEBHOOK_SECRETS},
@@ -64,21 +67,16 @@ class Stack:
         if with_sandbox:
             decided |= self._sandboxed(environment, made_up, port_base)
         said = {name: environment.get(name) or value for name, value in decided.items()}
+        # An origin of one's own comes beside the shop's, and does not shut it out.
+        said["CORS_ORIGINS"] = ",".join(dict.fromkeys((storefront, *said["CORS_ORIGINS"].split(","))))
         if with_sandbox:
-            # The stand-ins sign with what the ingress believes.
-            said |= {f"SANDBOX_{name}": _newest(said[name]) for name in WEBHOOK_SECRETS}
+            said |= self._places(port_base) | _signing(said)
         return {**said, "APP_ENV": "development", "COUNTERFOIL_DATA_DIR": str(self.data_dir)}
 
     def _sandboxed(self, environment: Mapping[str, str], made_up: Mapping[str, str], port_base: int) -> dict[str, str]:
         """The stand-in gateways, and keys for them. A gateway whose key is set is the real one, and is left alone."""
-        url, ingress = f"http://127.0.0.1:{port_base + SANDBOX_OFFSET}", f"http://127.0.0.1:{port_base}"
-        decided = {
-            "SANDBOX_DATA_DIR": str(self.data_dir / "sandbox"),
-            "SANDBOX_PORT": str(port_base + SANDBOX_OFFSET),
-            "SANDBOX_STRIPE_WEBHOOK_URL": f"{ingress}/webhooks/stripe",
-            "SANDBOX_RAZORPAY_WEBHOOK_URL": f"{ingress}/webhooks/razorpay",
-            "DEVELOPMENT_CLOCK": str(self.data_dir / "sandbox" / "clock"),
-        }
+        url = f"http://127.0.0.1:{port_base + SANDBOX_OFFSET}"
+        decided = {name: f"{made_up[name]},{made_up[_old(name)]}" for name in WEBHOOK_SECRETS}
         if not environment.get("STRIPE_SECRET_KEY"):
             decided |= {"STRIPE_SECRET_KEY": made_up["STRIPE_SECRET_KEY"], "STRIPE_API_BASE": f"{url}/stripe"}
         if not environment.get("RAZORPAY_KEY_ID"):
@@ -86,6 +84,17 @@ class Stack:
             decided |= {"RAZORPAY_API_BASE": f"{url}/razorpay"}
             decided |= {"SANDBOX_RAZORPAY_KEY_SECRET": made_up["RAZORPAY_KEY_SECRET"]}
         return decided
+
+    def _places(self, port_base: int) -> dict[str, str]:
+        """Where the sandbox is, and whom it tells. We wait for it there: the environment may mean another one."""
+        ingress, data_dir = f"http://127.0.0.1:{port_base}", self.data_dir / "sandbox"
+        return {
+            "SANDBOX_DATA_DIR": str(data_dir),
+            "SANDBOX_PORT": str(port_base + SANDBOX_OFFSET),
+            "SANDBOX_STRIPE_WEBHOOK_URL": f"{ingress}/webhooks/stripe",
+            "SANDBOX_RAZORPAY_WEBHOOK_URL": f"{ingress}/webhooks/razorpay",
+            "DEVELOPMENT_CLOCK": str(data_dir / "clock"),
+        }
 
     def keep(self, settings: Mapping[str, str]) -> None:
         """Let the command line know what was decided."""
@@ -118,6 +127,8 @@ class Stack:
         fresh = {
             "STRIPE_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
             "RAZORPAY_WEBHOOK_SECRET": secrets.token_urlsafe(24),
+            "STRIPE_OLD_WEBHOOK_SECRET": f"whsec_{secrets.token_urlsafe(24)}",
+            "RAZORPAY_OLD_WEBHOOK_SECRET": secrets.token_urlsafe(24),
             "AUTH_JWT_SECRET": secrets.token_urlsafe(48),
             "STRIPE_SECRET_KEY": f"sk_test_{secrets.token_hex(16)}",
             "RAZORPAY_KEY_ID": f"rzp_test_{secrets.token_hex(7)}",
@@ -134,6 +145,20 @@ def _make(data_dir: Path) -> None:
     if not data_dir.exists():
         data_dir.mkdir(parents=True)
         data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def _signing(said: Mapping[str, str]) -> dict[str, str]:
+    """The stand-ins sign with what the ingress believes: the newest secret, and on demand one on its way out."""
+    signing = {}
+    for name in WEBHOOK_SECRETS:
+        signing[f"SANDBOX_{name}"] = _newest(said[name])
+        if older := said[name].partition(",")[2]:
+            signing[f"SANDBOX_{_old(name)}"] = _newest(older)
+    return signing
+
+
+def _old(name: str) -> str:
+    return name.replace("_WEBHOOK_", "_OLD_WEBHOOK_")
 
 
 def _newest(secrets_in_rotation: str) -> str:

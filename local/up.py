@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import asyncpg
@@ -74,7 +74,14 @@ async def _start(stack: Stack, supervisor: Supervisor, table: Sequence[Row], por
     await supervisor.start(processes)
     urls = {process.name: process.url for process in processes if process.url}
     supervisor.tell(lambda: stack.tell(settings, urls, supervisor.pids))
-    print("ready", *(f"{name} {url}" for name, url in urls.items()), f"outbox {settings['OUTBOX_DIR']}", flush=True)
+    print(_told(urls, settings["OUTBOX_DIR"]), flush=True)
+
+
+def _told(urls: Mapping[str, str], outbox: str) -> str:
+    """The line that says that all is ready. What a newcomer opens comes first."""
+    others = {name: url for name, url in urls.items() if name != "storefront"}
+    places = {"open": urls["storefront"], **others, "outbox": outbox}
+    return " ".join(("ready", *(f"{name} {place}" for name, place in places.items())))
 
 
 def _missing_servers(data_dir: Path, port_base: int) -> dict[str, Server]:

@@ -223,9 +223,6 @@ def _is_late(order: Order) -> bool:
 
 
 def _decide_failure(order: Order, event: PaymentFailed) -> Outcome:
-    known = order.payment(event.payment_id)
-    if known is not None and known.status is PaymentStatus.SUCCEEDED:
-        return Stale("this payment has succeeded since")
     if order.status is OrderStatus.CANCELLED or (order.status is OrderStatus.FAILED and order.page_is_open):
         # The end of the session overtook the news of why, or this is an attempt on a page of an order that failed
         # before. The order stays as it is, and says why.

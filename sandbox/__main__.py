@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox import server
+from sandbox.faults import OLD_SECRETS, SEED_MAX
 from sandbox.world import Options, World
 
 
@@ -31,6 +32,9 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
         razorpay_webhook_url=asked.razorpay_webhook_url,
         razorpay_webhook_secret=environment.get("SANDBOX_RAZORPAY_WEBHOOK_SECRET") or None,
         razorpay_key_secret=environment.get("SANDBOX_RAZORPAY_KEY_SECRET") or None,
+        stripe_old_webhook_secret=environment.get(OLD_SECRETS["stripe"]) or None,
+        razorpay_old_webhook_secret=environment.get(OLD_SECRETS["razorpay"]) or None,
+        seed=asked.seed,
     )
     for gateway, address, secret in (
         ("stripe", options.stripe_webhook_url, options.stripe_webhook_secret),
@@ -48,7 +52,16 @@ def main(arguments: list[str], environment: Mapping[str, str]) -> int:
 
 def _parse(arguments: list[str], environment: Mapping[str, str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="sandbox", description="Stripe and Razorpay as servers on loopback.")
-    parser.add_argument("--port", type=int, default=_port(environment), help="0 takes a free one (SANDBOX_PORT)")
+    # The parser reads these two as it reads the command line, and names what it cannot read.
+    port, seed = environment.get("SANDBOX_PORT") or "0", environment.get("SANDBOX_SEED") or None
+    parser.add_argument("--port", type=int, default=port, help="0 takes a free one (SANDBOX_PORT)")
+    parser.add_argument(
+        "--seed",
+        type=_seed,
+        default=seed,
+        help="on a fresh data directory, the same seed and the same calls give the same ids, secrets and faults"
+        " (SANDBOX_SEED)",
+    )
     parser.add_argument(
         "--data-dir",
         type=Path,
@@ -65,9 +78,10 @@ def _parse(arguments: list[str], environment: Mapping[str, str]) -> argparse.Nam
     return parser.parse_args(arguments)
 
 
-def _port(environment: Mapping[str, str]) -> int:
-    text = environment.get("SANDBOX_PORT", "")
-    return int(text) if text.isdecimal() else 0
+def _seed(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > len(str(SEED_MAX)) or int(text) > SEED_MAX:
+        raise argparse.ArgumentTypeError(f"the seed must be a whole number from 0 to {SEED_MAX}")
+    return int(text)
 
 
 def _refuse(sentence: str) -> int:

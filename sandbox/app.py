@@ -18,11 +18,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sandbox.call_log import Recorded, read_flat
 from sandbox.control import Control
+from sandbox.desk import Desk
 from sandbox.loopback import LoopbackOnly
 from sandbox.razorpay.api import KeyRing, razorpay_app
 from sandbox.razorpay.pages import LinkPages
+from sandbox.store import Json
+from sandbox.stripe import forms
 from sandbox.stripe.api import stripe_app
+from sandbox.stripe.errors import StripeError
 from sandbox.stripe.pages import CheckoutPages
 from sandbox.world import World
 
@@ -38,9 +43,10 @@ def sandbox_app(world: World) -> ASGIApp:
 
     app = Starlette(
         routes=[
-            Mount("/stripe", stripe_app(world)),
-            Mount("/razorpay", razorpay_app(world, keys)),
+            Mount("/stripe", Recorded(stripe_app(world), "stripe", world.calls, world.faults, _read_form)),
+            Mount("/razorpay", Recorded(razorpay_app(world, keys), "razorpay", world.calls, world.faults)),
             Mount("/_control", Control(world).app()),
+            *Desk(world).routes(),
             *CheckoutPages(world).routes(),
             *LinkPages(world, keys).routes(),
             Route("/healthz", _tell_health, methods=["GET"]),
@@ -71,6 +77,14 @@ def _is_razorpays(authorization: str) -> bool:
         return scheme.lower() == "basic" and base64.b64decode(credentials).startswith(b"rzp_")
     except (binascii.Error, ValueError):
         return False
+
+
+def _read_form(text: str) -> Json:
+    """As Stripe reads it, for the log of calls; what Stripe refuses to read, as it stands there."""
+    try:
+        return forms.decode(text)
+    except StripeError:
+        return read_flat(text)
 
 
 async def _tell_health(_: Request) -> Response:

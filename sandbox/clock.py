@@ -95,6 +95,11 @@ class Agenda:
         first: float | None = self._store.run("SELECT min(at) AS at FROM agenda")[0]["at"]
         return first
 
+    def first(self) -> dict[str, object] | None:
+        """What happens next by itself, if the clock gets there."""
+        rows = self._store.run("SELECT at, what, subject FROM agenda ORDER BY at, seq LIMIT 1")
+        return dict(rows[0]) if rows else None
+
     def do_due(self) -> int:
         """Does what has fallen due, each in a transaction of its own with the end of its entry; says how many."""
         sql = "SELECT seq, what, subject FROM agenda WHERE at <= ? ORDER BY at, seq"

@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
-import json
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
-from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox import wire
+from sandbox import __version__, call_log, deliveries, faults
 from sandbox.cards import Authenticate, Card, CardRefused, read_card
+from sandbox.deliveries import Delivery
 from sandbox.faults import FaultRefused
+from sandbox.orders import Refused, obeying, one_of, only, seconds, telling, text, whole
 from sandbox.outcomes import NotPayable, Outcome, Paid
+from sandbox.razorpay import events as razorpay_events
 from sandbox.razorpay import payments as razorpay_payments
 from sandbox.razorpay.payments import UPI_FAILURE, UPI_SUCCESS, Means
 from sandbox.store import Json
+from sandbox.stripe import endpoints as stripe_endpoints
 from sandbox.stripe import payments as stripe_payments
 from sandbox.world import World
 
 #: A year and a day: the longest that one order may move the clock.
 ADVANCE_SECONDS_MAX = 366 * 24 * 3600
+
+#: How many calls are told, unless the question says how many.
+CALLS_TOLD = 100
+DELIVERIES_TOLD_MAX = 10_000
+#: SQLite counts no further.
+ID_MAX = 2**63 - 1
 
 #: What can be asked for under ``/_control/objects``, besides everything.
 KINDS = {
@@ -35,15 +42,14 @@ KINDS = {
 }  # fmt: skip
 
 _SETTINGS = {"razorpayAutoCapture": "razorpay_auto_capture"}
+
+#: What says how a customer pays, by gateway and method. Anything else would be passed over in silence.
+_WAYS: dict[str, dict[str, tuple[str, ...]]] = {
+    "Stripe": {"card": ("card", "authenticate"), "delayed": ("card", "settleAfter")},
+    "Razorpay": {"card": ("card", "authenticate", "late"), "upi": ("vpa", "late")},
+}
+_NOT_HERE = {"upi": "no UPI", "delayed": "no delayed method"}
 _ANSWERS = {True: Authenticate.PASS, False: Authenticate.LEAVE, "fail": Authenticate.FAIL}
-
-
-class Refused(Exception):
-    """The order cannot be carried out; told to whoever gave it as a problem with a stable code."""
-
-    def __init__(self, code: str, detail: str, status: int = 400) -> None:
-        super().__init__(detail)
-        self.code, self.detail, self.status = code, detail, status
 
 
 class Control:
@@ -58,25 +64,31 @@ class Control:
             "/faults": self.set_faults,
             "/clock": self.advance,
             "/settings": self.set_settings,
+            "/resend": self.resend,
+            "/reset": self.reset,
         }
-        questions: dict[str, Callable[[Request], Json]] = {
+        questions: dict[str, Callable[[Json], Json]] = {
+            "/status": self.tell_status,
             "/faults": self.tell_faults,
+            "/faults/known": self.tell_known_faults,
             "/clock": self.tell_time,
             "/settings": self.tell_settings,
             "/objects": self.tell_objects,
             "/deliveries": self.tell_deliveries,
+            "/calls": self.tell_calls,
         }
-        routes = [Route(path, _obeying(order), methods=["POST"]) for path, order in orders.items()]
-        routes += [Route(path, _telling(question), methods=["GET"]) for path, question in questions.items()]
+        routes = [Route(path, obeying(order), methods=["POST"]) for path, order in orders.items()]
+        routes += [Route(path, telling(question), methods=["GET"]) for path, question in questions.items()]
         return Starlette(routes=routes)
 
     async def pay(self, order: Json) -> Json:
         """What a customer does on the hosted page of a session, a payment link or an order."""
-        session = _text(order, "session")
-        _only(order, {"session", "card", "authenticate", "method", "vpa", "late", "settleAfter"})
-        authenticate = _ANSWERS.get(order.get("authenticate", True))
-        if authenticate is None:
+        session = text(order, "session")
+        only(order, {"session", "card", "authenticate", "method", "vpa", "late", "settleAfter"})
+        answer = order.get("authenticate", True)
+        if not isinstance(answer, bool | str) or answer not in _ANSWERS:
             raise Refused("invalid_authenticate", 'authenticate must be true, false or "fail"')
+        authenticate = _ANSWERS[answer]
         try:
             with self._world.store.transaction():
                 if session.startswith("cs_"):
@@ -103,59 +115,117 @@ class Control:
 
     async def advance(self, order: Json) -> Json:
         """Moves the one clock. Answers when what fell due has happened, and its webhooks have been answered."""
-        _only(order, {"advance"})
-        await self._world.timekeeper.advance(_number(order, "advance", ADVANCE_SECONDS_MAX))
+        only(order, {"advance"})
+        await self._world.timekeeper.advance(seconds(order, "advance", ADVANCE_SECONDS_MAX))
         return self._time()
 
     async def set_settings(self, order: Json) -> Json:
         """What one would set in a gateway's dashboard."""
-        _only(order, set(_SETTINGS))
+        only(order, set(_SETTINGS))
         for name, value in order.items():
             if not isinstance(value, bool):
                 raise Refused("invalid_settings", f"{name} must be true or false")
             self._world.store.set_setting(_SETTINGS[name], value)
         return self._settings()
 
-    def tell_faults(self, _: Request) -> Json:
+    async def resend(self, order: Json) -> Json:
+        """Sends one delivery, or all of one event, again; answers with what came of it."""
+        only(order, {"delivery", "event"})
+        wanted = self._wanted(order)
+        attempts = await asyncio.gather(*(self._world.post.resend(delivery) for delivery in wanted))
+        if None in attempts:
+            raise Refused("endpoint_gone", "the endpoint is gone or disabled: nothing is sent to it", 409)
+        return {"data": [self._resent(delivery, attempt) for delivery, attempt in zip(wanted, attempts, strict=True)]}
+
+    async def reset(self, order: Json) -> Json:
+        """Forgets everything but the time, as on the first day."""
+        only(order, ())
+        self._world.forget()
+        stripe_endpoints.configure(self._world)
+        return self._status()
+
+    def tell_status(self, asked: Json) -> Json:
+        only(asked, ())
+        return self._status()
+
+    def tell_faults(self, asked: Json) -> Json:
+        only(asked, ())
         return self._world.faults.in_force()
 
-    def tell_time(self, _: Request) -> Json:
+    def tell_known_faults(self, asked: Json) -> Json:
+        """What can be ordered: name to kind of value and what it does."""
+        only(asked, ())
+        return faults.known()
+
+    def tell_time(self, asked: Json) -> Json:
+        only(asked, ())
         return self._time()
 
-    def tell_settings(self, _: Request) -> Json:
+    def tell_settings(self, asked: Json) -> Json:
+        only(asked, ())
         return self._settings()
 
-    def tell_objects(self, request: Request) -> Json:
+    def tell_objects(self, asked: Json) -> Json:
         """All objects of one kind, or of all kinds, oldest first, in the gateway's newest shape."""
-        gateway, kind = request.query_params.get("gateway", ""), request.query_params.get("type")
-        if gateway not in KINDS:
-            raise Refused("invalid_gateway", f"gateway must be one of: {', '.join(KINDS)}")
-        if kind is not None and kind not in KINDS[gateway]:
-            raise Refused("invalid_type", f"type must be one of: {', '.join(KINDS[gateway])}")
-        kinds = KINDS[gateway] if kind is None else (kind,)
+        only(asked, {"gateway", "type"})
+        gateway = one_of(asked, "gateway", KINDS)
+        kinds = (one_of(asked, "type", KINDS[gateway]),) if "type" in asked else KINDS[gateway]
         return {"data": [body for each in kinds for body in self._world.store.all(gateway, each)]}
 
-    def tell_deliveries(self, _: Request) -> Json:
-        return {"data": self._world.post.log()}
+    def tell_deliveries(self, asked: Json) -> Json:
+        """Every webhook, or those in one state, of one event, the newest so many; oldest first."""
+        only(asked, {"state", "event", "limit"})
+        found = self._world.post.book.listed(
+            state=one_of(asked, "state", deliveries.STATES) if "state" in asked else None,
+            event_id=text(asked, "event") if "event" in asked else None,
+            limit=whole(asked, "limit", DELIVERIES_TOLD_MAX) if "limit" in asked else None,
+        )
+        return {"data": found}
+
+    def tell_calls(self, asked: Json) -> Json:
+        """The newest calls of both APIs, the newest last."""
+        only(asked, {"limit"})
+        return {"data": self._world.calls.newest(whole({"limit": CALLS_TOLD, **asked}, "limit", call_log.KEPT_MAX))}
 
     def _pay_at_stripe(self, session: str, order: Json, authenticate: Authenticate) -> Paid:
-        card, method = _card(order), order.get("method", "card")
+        method, card = _method("Stripe", order), _card(order)
         if method == "delayed":
-            after = _number(order, "settleAfter", ADVANCE_SECONDS_MAX, stripe_payments.SETTLES_AFTER_SECONDS)
+            after = seconds(order, "settleAfter", ADVANCE_SECONDS_MAX, stripe_payments.SETTLES_AFTER_SECONDS)
             return stripe_payments.attempt_delayed(self._world, session, card, after=int(after))
-        if method != "card":
-            raise Refused("invalid_method", "method must be card or delayed")
         paid = stripe_payments.attempt(self._world, session, card)
         if paid.outcome is Outcome.REQUIRES_ACTION:
             return stripe_payments.authenticate(self._world, session, authenticate)
         return paid
 
     def _pay_at_razorpay(self, session: str, order: Json, authenticate: Authenticate) -> Paid:
-        late = int(_number(order, "late", ADVANCE_SECONDS_MAX)) if "late" in order else None
-        paid = razorpay_payments.attempt(self._world, session, _means(order), late=late)
+        means = _means(order)
+        late = int(seconds(order, "late", ADVANCE_SECONDS_MAX)) if "late" in order else None
+        if late is not None and not means.pays:
+            raise Refused(
+                "invalid_late", "late is for what pays by itself: what fails, or asks, is not authorised later"
+            )
+        paid = razorpay_payments.attempt(self._world, session, means, late=late)
         if paid.outcome is Outcome.REQUIRES_ACTION and paid.payment is not None:
             return razorpay_payments.authenticate(self._world, paid.payment, authenticate)
         return paid
+
+    def _wanted(self, order: Json) -> list[Delivery]:
+        """The deliveries that an order to resend means."""
+        if len(order) != 1:
+            raise Refused("invalid_resend", "name either a delivery or an event")
+        if "event" in order:
+            event = text(order, "event")
+            if found := self._world.post.book.of_event(event):
+                return found
+            raise Refused("unknown_event", "there is no such event, or nobody listened for it", 404)
+        delivery = self._world.post.book.find(whole(order, "delivery", ID_MAX))
+        if delivery is None:
+            raise Refused("unknown_delivery", "there is no such delivery", 404)
+        return [delivery]
+
+    def _resent(self, delivery: Delivery, attempt: Json | None) -> Json:
+        now = self._world.post.book.find(delivery.id) or delivery
+        return {"delivery": delivery.id, "event": delivery.event_id, "state": now.state, "attempt": attempt}
 
     def _time(self) -> Json:
         return {"now": self._world.clock.now(), "offset": round(self._world.clock.offset, 3)}
@@ -163,79 +233,47 @@ class Control:
     def _settings(self) -> Json:
         return {"razorpayAutoCapture": razorpay_payments.captures_by_itself(self._world)}
 
-
-def _obeying(order: Callable[[Json], Awaitable[Json]]) -> Callable[[Request], Awaitable[Response]]:
-    """An order comes as JSON and says so: a form on some web page cannot send that without being asked first."""
-
-    async def serve(request: Request) -> Response:
-        try:
-            return JSONResponse(await order(await _read(request)))
-        except Refused as refused:
-            return _problem(refused)
-
-    return serve
-
-
-def _telling(question: Callable[[Request], Json]) -> Callable[[Request], Awaitable[Response]]:
-    async def serve(request: Request) -> Response:
-        try:
-            return JSONResponse(question(request))
-        except Refused as refused:
-            return _problem(refused)
-
-    return serve
-
-
-async def _read(request: Request) -> Json:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused("not_json", "orders are JSON, with the content type application/json", 415)
-    try:
-        order = json.loads(await wire.read_body(request))
-    except wire.TooLarge:
-        raise Refused("too_large", "the order is too large", 413) from None
-    except (ValueError, RecursionError):
-        raise Refused("not_json", "the order is not JSON") from None
-    if not isinstance(order, dict):
-        raise Refused("not_json", "the order is not a JSON object")
-    return order
-
-
-def _problem(refused: Refused) -> Response:
-    problem = {"type": "about:blank", "status": refused.status, "code": refused.code, "detail": refused.detail}
-    return JSONResponse(problem, refused.status, media_type="application/problem+json")
-
-
-def _only(order: Json, known: set[str]) -> None:
-    unknown = sorted(set(order) - known)
-    if unknown:
-        raise Refused("unknown_fields", f"unknown: {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-
-
-def _text(order: Json, name: str) -> str:
-    value = order.get(name)
-    if not isinstance(value, str) or not value.isprintable():
-        raise Refused(f"invalid_{name}", f"{name} must be a text")
-    return value
-
-
-def _number(order: Json, name: str, highest: float, default: float | None = None) -> float:
-    value: Any = order.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest:
-        raise Refused(f"invalid_{name}", f"{name} must be a number of seconds from 0 to {highest:g}")
-    return float(value)
+    def _status(self) -> Json:
+        world = self._world
+        return {
+            "version": __version__,
+            **self._time(),
+            "next": world.agenda.first(),
+            "seed": world.options.seed,
+            "faults": world.faults.in_force(),
+            "settings": self._settings(),
+            "endpoints": [*stripe_endpoints.told(world), *razorpay_events.told(world)],
+            "objects": {
+                gateway: {kind: world.store.counts(gateway).get(kind, 0) for kind in KINDS[gateway]}
+                for gateway in KINDS
+            },
+            "deliveries": world.post.book.counts(),
+            "calls": world.calls.count(),
+        }
 
 
 def _card(order: Json) -> Card:
-    return read_card(_text(order, "card"))
+    return read_card(text(order, "card"))
 
 
 def _means(order: Json) -> Means:
-    method = order.get("method", "card")
-    if method == "card":
+    if _method("Razorpay", order) == "card":
         return Means(card=_card(order))
-    if method == "upi":
-        vpa = _text(order, "vpa")
-        if vpa not in {UPI_SUCCESS, UPI_FAILURE}:
-            raise Refused("invalid_vpa", f"vpa must be {UPI_SUCCESS} or {UPI_FAILURE}")
-        return Means(vpa=vpa)
-    raise Refused("invalid_method", "method must be card or upi")
+    vpa = text(order, "vpa")
+    if vpa not in {UPI_SUCCESS, UPI_FAILURE}:
+        raise Refused("invalid_vpa", f"vpa must be {UPI_SUCCESS} or {UPI_FAILURE}")
+    return Means(vpa=vpa)
+
+
+def _method(gateway: str, order: Json) -> str:
+    """How the customer pays, where this gateway takes it, and nothing was said that belongs to another way."""
+    ways, method = _WAYS[gateway], text({"method": "card", **order}, "method")
+    if method not in ways:
+        takes = _NOT_HERE.get(method, "no such method")
+        raise Refused("invalid_method", f"{gateway} takes {takes}: method must be {' or '.join(ways)}")
+    if said := sorted(set(order) - {"session", "method", *ways[method]}):
+        verb, named, taken = "means" if len(said) == 1 else "mean", " and ".join(said), " and ".join(ways[method])
+        raise Refused(
+            "meaningless_fields", f"{named} {verb} nothing at {gateway} with method {method}: it takes {taken}"
+        )
+    return method

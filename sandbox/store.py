@@ -40,10 +40,20 @@ CREATE TABLE IF NOT EXISTS agenda (
 CREATE TABLE IF NOT EXISTS idempotency_keys (
     key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, request_id TEXT NOT NULL, status INTEGER NOT NULL,
     body BLOB NOT NULL, created REAL NOT NULL);
+-- every call of either API, without what must not be kept; status is null while it is unanswered, or for good
+CREATE TABLE IF NOT EXISTS calls (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, real_time REAL NOT NULL, gateway TEXT NOT NULL,
+    method TEXT NOT NULL, path TEXT NOT NULL, query TEXT NOT NULL, parameters TEXT NOT NULL, idempotency_key TEXT,
+    version TEXT, request_id TEXT, status INTEGER, milliseconds INTEGER, answer TEXT,
+    faults TEXT NOT NULL DEFAULT '[]');
 -- webhook secrets that the stand-in made itself; one given by the environment is never written down
 CREATE TABLE IF NOT EXISTS secrets (endpoint TEXT PRIMARY KEY, secret TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
+
+
+#: What outlives ``forget``: the clock only grows, an account stays who it is, and no id is ever made twice.
+LASTING = ("clock_offset", "razorpay_account", "starts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +162,18 @@ class Store:
         """Every object of a kind, oldest first."""
         sql = "SELECT body FROM objects WHERE gateway = ? AND kind = ? ORDER BY seq"
         return [json.loads(row["body"]) for row in self.run(sql, gateway, kind)]
+
+    def counts(self, gateway: str) -> dict[str, int]:
+        """How many objects there are of each kind."""
+        sql = "SELECT kind, count(*) AS n FROM objects WHERE gateway = ? GROUP BY kind"
+        return {row["kind"]: int(row["n"]) for row in self.run(sql, gateway)}
+
+    def forget(self) -> None:
+        """Everything but the settings that are named in ``LASTING``."""
+        for table in ("objects", "deliveries", "agenda", "idempotency_keys", "calls", "secrets"):
+            self.run(f"DELETE FROM {table}")  # noqa: S608 - the tables are the code's own
+        places = ", ".join("?" * len(LASTING))
+        self.run(f"DELETE FROM settings WHERE name NOT IN ({places})", *LASTING)  # noqa: S608 - question marks alone
 
     def setting(self, name: str) -> Any:
         """A remembered setting, or None."""

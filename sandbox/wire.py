@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -83,9 +84,14 @@ def bad_gateway() -> Answer:
     return Answer(502, BAD_GATEWAY_PAGE, media_type="text/html")
 
 
-async def send_through(faults: Faults, answer: Answer) -> Response:
+def lane(gateway: str, handler: Callable[..., object]) -> str:
+    """One route of one gateway: callers keep their own calls to it in order, and no others."""
+    return f"{gateway} {handler.__module__}.{handler.__name__}"
+
+
+async def send_through(faults: Faults, answer: Answer, lane: str) -> Response:
     """The answer as it arrives: at once, late, or not at all although what was asked has been done."""
-    if answer.has_changed and faults.strikes("cutAfterCommit"):
+    if answer.has_changed and faults.strikes("cutAfterCommit", lane):
         return Cut()
-    await asyncio.sleep(faults.timeout_seconds())
+    await asyncio.sleep(faults.timeout_seconds(lane))
     return answer.as_response()

@@ -18,10 +18,23 @@ if TYPE_CHECKING:
     from local.valkey import Valkey
 
 #: What a developer's shell may hold and no test may see.
-OURS = frozenset({"DATABASE_URL", "REDIS_URL", "RATE_LIMIT", "LATE_SUCCESS", "INSTANCE_ID", "HOST", "PORT"})
+OURS = frozenset(
+    {"DATABASE_URL", "REDIS_URL", "RATE_LIMIT", "LATE_SUCCESS", "INSTANCE_ID", "HOST", "PORT", "RETURN_URL"}
+)
 OURS_BY_PREFIX = (
-    *("ANALYTICS_", "APP_", "AUTH_", "COUNTERFOIL_", "MAIL_", "NOTIFY_", "OUTBOX_", "RAZORPAY_", "SANDBOX_"),
-    *("SMTP_", "STRIPE_", "TRUSTED_", "WORKER_"),
+    *(
+        "ANALYTICS_",
+        "APP_",
+        "AUTH_",
+        "CORS_",
+        "COUNTERFOIL_",
+        "MAIL_",
+        "NOTIFY_",
+        "OUTBOX_",
+        "PAGE_SECRET",
+        "RAZORPAY_",
+    ),
+    *("SANDBOX_", "SMTP_", "STRIPE_", "TRUSTED_", "WORKER_"),
 )
 
 

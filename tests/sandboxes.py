@@ -20,6 +20,9 @@ from sandbox.world import Options, World
 
 STRIPE_SECRET = "whsec_configured_by_the_test"
 RAZORPAY_SECRET = "razorpay webhook secret of the test"
+#: What signed webhooks before the last rotation.
+OLD_STRIPE_SECRET = "whsec_before_the_rotation"
+OLD_RAZORPAY_SECRET = "razorpay webhook secret before the rotation"
 STRIPE_KEY = "sk_test_sandbox"
 RAZORPAY_KEY = ("rzp_test_sandbox", "key secret of the test")
 
@@ -52,6 +55,7 @@ class Receiver:
     url: str
     deliveries: list[Delivery] = field(default_factory=list)
     status: int = 200
+    answer: bytes = b"ok"
     answer_after_seconds: float = 0
 
     def types(self) -> list[str]:
@@ -118,8 +122,59 @@ class Sandbox:
     def now(self) -> int:
         return int(self.ask("clock")["now"])
 
-    def deliveries(self) -> list[dict[str, Any]]:
-        return list(self.ask("deliveries")["data"])
+    def deliveries(self, **query: str) -> list[dict[str, Any]]:
+        return list(self.ask("deliveries", **query)["data"])
+
+    def settled(self) -> list[dict[str, Any]]:
+        """All deliveries, once none is to be sent or on its way."""
+        wait_until(lambda: not self.deliveries(state="pending"))
+        return self.deliveries()
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The log of calls, the newest last."""
+        return list(self.ask("calls")["data"])
+
+    def refused(self, path: str, order: Any) -> tuple[int, str, str]:
+        """An order that is not carried out: status, code and the sentence."""
+        answer = httpx.post(f"{self.url}/_control/{path}", json=order, timeout=60, trust_env=False)
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        problem = answer.json()
+        return answer.status_code, str(problem["code"]), str(problem["detail"])
+
+    def customer(self) -> dict[str, Any]:
+        """A customer at Stripe: one event, and nothing to pay."""
+        return self.post_to_stripe("customers", email="a@b.test")
+
+    def session(self) -> str:
+        """A Checkout Session over 49 dollars."""
+        fields = {
+            "mode": "payment",
+            "success_url": "https://shop.test",
+            "line_items[0][price_data][currency]": "usd",
+            "line_items[0][price_data][unit_amount]": "4900",
+            "line_items[0][price_data][product_data][name]": "Lifetime",
+            "line_items[0][quantity]": "1",
+        }
+        return str(self.post_to_stripe("checkout/sessions", **fields)["id"])
+
+    def link(self, reference: str = "order-1") -> str:
+        """A payment link over 499 rupees."""
+        with self.razorpay() as client:
+            order = {"amount": 49900, "currency": "INR", "reference_id": reference}
+            return str(client.payment_link.create(order)["id"])
+
+    def post_to_stripe(self, path: str, **fields: str) -> dict[str, Any]:
+        """A call that is answered, whatever goes wrong with its webhooks."""
+        address = f"{self.url}/stripe/v1/{path}"
+        answer = httpx.post(address, auth=(STRIPE_KEY, ""), data=fields, timeout=60, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def get_from_stripe(self, path: str, **query: str) -> dict[str, Any]:
+        address = f"{self.url}/stripe/v1/{path}"
+        answer = httpx.get(address, auth=(STRIPE_KEY, ""), params=query, timeout=60, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
 
 
 def wait_until(happened: Callable[[], bool], tell: Callable[[], object] = lambda: "") -> None:
@@ -131,7 +186,14 @@ def wait_until(happened: Callable[[], bool], tell: Callable[[], object] = lambda
 
 
 @contextmanager
-def running_sandbox(data_dir: Path, *, port: int = 0, webhooks: str | None = None) -> Iterator[Sandbox]:
+def running_sandbox(
+    data_dir: Path,
+    *,
+    port: int = 0,
+    webhooks: str | None = None,
+    has_old_secrets: bool = False,
+    seed: int | None = None,
+) -> Iterator[Sandbox]:
     """A sandbox in a thread of this process; with ``webhooks``, both gateways send there."""
     listening = server.bind(port)
     url = server.address(listening)
@@ -142,6 +204,9 @@ def running_sandbox(data_dir: Path, *, port: int = 0, webhooks: str | None = Non
         stripe_webhook_secret=STRIPE_SECRET,
         razorpay_webhook_url=None if webhooks is None else f"{webhooks}/razorpay",
         razorpay_webhook_secret=RAZORPAY_SECRET,
+        stripe_old_webhook_secret=OLD_STRIPE_SECRET if has_old_secrets else None,
+        razorpay_old_webhook_secret=OLD_RAZORPAY_SECRET if has_old_secrets else None,
+        seed=seed,
     )
     serving = threading.Event()
     running: list[server.Server] = []
@@ -177,9 +242,9 @@ def running_receiver() -> Iterator[Receiver]:
             receiver.deliveries.append(Delivery(self.path, headers, body, time.monotonic()))
             time.sleep(receiver.answer_after_seconds)
             self.send_response(receiver.status)
-            self.send_header("Content-Length", "2")
+            self.send_header("Content-Length", str(len(receiver.answer)))
             self.end_headers()
-            self.wfile.write(b"ok")
+            self.wfile.write(receiver.answer)
 
         def log_message(self, *_: object) -> None:
             """Tests read the deliveries."""

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from sandbox import wire
+from sandbox import card_numbers, wire
 from sandbox.razorpay import customers, errors, events, orders, payment_links, payments
-from sandbox.razorpay.calls import Call
+from sandbox.razorpay.calls import GATEWAY, Call
 from sandbox.razorpay.errors import RazorpayError, invalid
 from sandbox.razorpay.fields import Fields
 from sandbox.store import Json
@@ -60,7 +60,7 @@ class KeyRing:
 
 def razorpay_app(world: World, keys: KeyRing) -> Starlette:
     """Everything under ``/razorpay``; also tells the clock and the post what Razorpay does by itself."""
-    world.post.serve("razorpay", events.MANNER, lambda endpoint: events.secret_of(world, endpoint))
+    world.post.serve("razorpay", events.MANNER, lambda endpoint: events.secrets_of(world, endpoint))
     world.agenda.on(payment_links.EXPIRES, lambda link_id: payment_links.expire_when_due(world, link_id))
     world.agenda.on(payments.TIMES_OUT, lambda payment_id: payments.time_out(world, payment_id))
     world.agenda.on(payments.AUTHORISES_LATE, lambda payment_id: payments.authorise_late(world, payment_id))
@@ -80,7 +80,8 @@ def _serving(world: World, keys: KeyRing, handler: Handler) -> Callable[[Request
             body = await wire.read_body(request)
         except wire.TooLarge:
             return _refusal(RazorpayError("The request body is too large.", status=413)).as_response()
-        return await wire.send_through(world.faults, _answer(world, keys, handler, request, body))
+        answer = _answer(world, keys, handler, request, body)
+        return await wire.send_through(world.faults, answer, wire.lane(GATEWAY, handler))
 
     return serve
 
@@ -89,14 +90,16 @@ def _answer(world: World, keys: KeyRing, handler: Handler, request: Request, bod
     """The whole of a call: judged, done, and written."""
     try:
         keys.secret = _authenticate(request.headers.get("authorization", ""))
-        match world.faults.api_error():
+        match world.faults.api_error(wire.lane(GATEWAY, handler)):
             case "502":
                 return wire.bad_gateway()
             case "429":
                 raise errors.rate_limited()
             case "500":
                 raise errors.server_error()
-        call = Call(world, Fields(_fields(request, body)), dict(request.path_params))
+        fields = _fields(request, body)
+        _refuse_card_numbers(fields)
+        call = Call(world, Fields(fields), dict(request.path_params))
         before = world.store.changes()
         with world.store.transaction():
             answer = handler(call)
@@ -131,6 +134,13 @@ def _fields(request: Request, body: bytes) -> Json:
     if not isinstance(fields, dict):
         raise invalid("incorrect JSON object received.")
     return fields
+
+
+def _refuse_card_numbers(fields: Json) -> None:
+    """No call pays by card, so that none has a use for one: it goes no further."""
+    for name, value in fields.items():
+        if card_numbers.are_in(value):
+            raise invalid(f"{name}: must not hold a card number.", name)
 
 
 async def _answer_unknown_url(_: Request, __: Exception) -> Response:

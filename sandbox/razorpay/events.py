@@ -9,7 +9,7 @@ import json
 from sandbox.ids import new_id
 from sandbox.razorpay.calls import GATEWAY
 from sandbox.store import Json
-from sandbox.webhooks import Manner
+from sandbox.webhooks import Manner, Secrets
 from sandbox.world import World
 
 ENDPOINT = "razorpay"
@@ -35,8 +35,19 @@ MANNER = Manner(headers=sign, answer_seconds=5, retries=RETRIES)
 
 
 def record(world: World, kind: str, **subjects: Json) -> None:
-    """Writes the event down and hands it to the post. ``subjects`` are shown as they are at this moment."""
+    """Writes the event down. ``subjects`` are shown as they are at this moment.
+
+    By the fault ``twoEvents`` it is told again a second later, by an event of its own: the same but for the second, or
+    one could not tell it from a repeated delivery, whose id nobody signs.
+    """
     now = _moment(world)
+    _tell(world, kind, subjects, now)
+    if world.faults.strikes("twoEvents", GATEWAY):
+        _tell(world, kind, subjects, now + 1)
+
+
+def _tell(world: World, kind: str, subjects: dict[str, Json], now: int) -> None:
+    """One event, handed to the post."""
     body: Json = {
         "entity": "event",
         "account_id": account_id(world),
@@ -58,10 +69,23 @@ def record(world: World, kind: str, **subjects: Json) -> None:
         )
 
 
-def secret_of(world: World, endpoint: str) -> str | None:
+def secrets_of(world: World, endpoint: str) -> Secrets | None:
     """What signs the account's webhooks; None where none are wanted any more."""
     del endpoint
-    return world.options.razorpay_webhook_secret if world.options.razorpay_webhook_url else None
+    current = world.options.razorpay_webhook_secret
+    if world.options.razorpay_webhook_url is None or current is None:
+        return None
+    return Secrets(current, world.options.razorpay_old_webhook_secret)
+
+
+def told(world: World) -> list[Json]:
+    """The account's endpoint as the sandbox's status shows it; never a secret."""
+    url = world.options.razorpay_webhook_url
+    if url is None:
+        return []
+    has_old = world.options.razorpay_old_webhook_secret is not None
+    endpoint = {"gateway": GATEWAY, "id": ENDPOINT, "url": url, "enabled": True, "types": ["*"], "version": None}
+    return [endpoint | {"oldSecret": has_old}]
 
 
 def account_id(world: World) -> str:
@@ -75,7 +99,7 @@ def account_id(world: World) -> str:
 
 def _moment(world: World) -> int:
     """Now; or, by the fault ``sameSecond``, the second of the event before, as when two things happen at once."""
-    if world.faults.strikes("sameSecond"):
+    if world.faults.strikes("sameSecond", GATEWAY):
         before = world.store.newest(GATEWAY, "event", limit=1)
         if before:
             return int(before[0]["created_at"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -11,8 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox import pages
-from sandbox.cards import CardRefused, read_form
-from sandbox.outcomes import NotPayable, Outcome, Paid
+from sandbox.card_form import FormRefused, read_card_form
+from sandbox.outcomes import NotPayable
+from sandbox.pages import Ending, Line, Summary, Told
 from sandbox.razorpay import payments
 from sandbox.razorpay.api import KeyRing
 from sandbox.razorpay.calls import GATEWAY
@@ -21,7 +23,7 @@ from sandbox.razorpay.payments import UPI_FAILURE, UPI_SUCCESS, Means
 from sandbox.store import Json
 from sandbox.world import World
 
-_COLOUR = "#1f5fd1"
+VPA_MAX = 60
 
 
 class LinkPages:
@@ -34,67 +36,77 @@ class LinkPages:
         return [
             Route("/pay/razorpay/{id}", self.open, methods=["GET"]),
             Route("/pay/razorpay/{id}", self.pay_by_card, methods=["POST"]),
+            # Reached by loading anew what a mistake was shown on.
+            Route("/pay/razorpay/{id}/upi", self.open, methods=["GET"]),
             Route("/pay/razorpay/{id}/upi", self.pay_by_upi, methods=["POST"]),
             Route("/pay/razorpay/{id}/authenticate", self.authenticate, methods=["POST"]),
         ]
 
     async def open(self, request: Request) -> Response:
         link = self._find(request)
-        return pages.show_missing() if link is None else self._show(link)
+        return self._show(link, has_left_bank=pages.has_left_bank(request)) if link else pages.show_missing()
 
     async def pay_by_card(self, request: Request) -> Response:
         form = await pages.read_form(request)
         link = self._find(request)
-        if link is None:
+        if not link:
             return pages.show_missing()
         try:
-            now = self._world.clock.now()
-            card = read_form(form.get("number", ""), form.get("expiry", ""), form.get("csc", ""), now=now)
-        except CardRefused as refused:
-            return self._show(link, said=str(refused))
-        return self._attempt(link, Means(card=card))
+            card = read_card_form(form, now=self._world.clock.now())
+        except FormRefused as refused:
+            return self._show(link, Told(mistakes=refused.mistakes))
+        return self._attempt(link, form, Means(card=card))
 
     async def pay_by_upi(self, request: Request) -> Response:
         form = await pages.read_form(request)
         link = self._find(request)
-        if link is None:
+        if not link:
             return pages.show_missing()
         vpa = form.get("vpa", "").strip()
         if vpa not in {UPI_SUCCESS, UPI_FAILURE}:
-            return self._show(link, said=f"Only {UPI_SUCCESS} and {UPI_FAILURE} work here.")
-        return self._attempt(link, Means(vpa=vpa))
+            mistakes = {"vpa": f"Only {UPI_SUCCESS} and {UPI_FAILURE} work here."}
+            return self._show(link, Told(mistakes=mistakes, kept=pages.keep(vpa=vpa[:VPA_MAX])))
+        return self._attempt(link, form, Means(vpa=vpa))
 
     async def authenticate(self, request: Request) -> Response:
         form = await pages.read_form(request)
         link = self._find(request)
-        if link is None:
+        if not link:
             return pages.show_missing()
         waiting = payments.waiting(self._world, link)
-        if waiting is None:
-            return pages.go(f"/pay/razorpay/{link['id']}")
-        with self._world.store.transaction():
-            paid = payments.authenticate(self._world, waiting["id"], pages.read_answer(form))
-        return self._go_on(link, paid)
-
-    def _find(self, request: Request) -> Json | None:
-        return self._world.store.find(GATEWAY, "payment_link", request.path_params["id"])
-
-    def _attempt(self, link: Json, means: Means) -> Response:
-        try:
+        if waiting is not None:
             with self._world.store.transaction():
-                paid = payments.attempt(self._world, link["id"], means)
-        except NotPayable:
-            return pages.go(f"/pay/razorpay/{link['id']}")
-        return self._go_on(link, paid)
+                payments.authenticate(self._world, waiting["id"], pages.read_answer(form))
+        return self._go_on(link)
 
-    def _go_on(self, link: Json, paid: Paid) -> Response:
+    def _find(self, request: Request) -> Json:
+        """The link, or nothing of it."""
+        return self._world.store.find(GATEWAY, "payment_link", request.path_params["id"]) or {}
+
+    def _attempt(self, link: Json, form: dict[str, str], means: Means) -> Response:
+        try:
+            if not self._is_repeated(link, form, means):
+                with self._world.store.transaction():
+                    payments.attempt(self._world, link["id"], means)
+        except NotPayable:
+            # Paid or over meanwhile: the page that it leads to says which.
+            return self._go_on(link)
+        return self._go_on(link)
+
+    def _is_repeated(self, link: Json, form: dict[str, str], means: Means) -> bool:
+        """The form has been sent before, with this card: a button pressed twice, where no script could stop it."""
+        last = self._last_payment(link)
+        same = last.get("vpa") == means.vpa and _last4(last) == (means.card and means.card.last4)
+        return form.get("after") not in {None, _mark(last)} and bool(last) and same
+
+    def _go_on(self, link: Json) -> Response:
         """To the shop when it is paid; else back to this link's page, which tells what is next."""
         now = self._world.store.find(GATEWAY, "payment_link", link["id"]) or link
-        onward = self._callback(now, paid.payment) if paid.outcome in {Outcome.PAID, Outcome.AUTHORIZED} else None
-        return pages.go(onward or f"/pay/razorpay/{link['id']}")
+        return pages.go(self._callback(now) or _address(now))
 
-    def _callback(self, link: Json, payment_id: str | None) -> str | None:
+    def _callback(self, link: Json) -> str | None:
         """The shop's address with Razorpay's signed word about the payment: a hint, not a proof of anything."""
+        payment_id = self._received(link).get("id")
         if "callback_url" not in link or payment_id is None:
             return None
         told = {
@@ -110,30 +122,66 @@ class LinkPages:
         joint = "&" if "?" in link["callback_url"] else "?"
         return f"{link['callback_url']}{joint}{urlencode(told)}"
 
-    def _show(self, link: Json, *, said: str | None = None) -> Response:
-        summary = self._summary(link)
-        last = self._last_payment(link)
-        if link["status"] == "paid" or last.get("status") == "authorized":
-            over = {"over": "Thank you", "said": "This payment is complete.", "mood": "good"}
-            return pages.show("over.html", summary | over | {"onward_url": self._callback(link, last.get("id"))})
+    def _show(self, link: Json, told: Told | None = None, *, has_left_bank: bool = False) -> Response:
+        summary, address, last = _summary(link), _address(link), self._last_payment(link)
+        if self._received(link):
+            thanks = Ending("Thank you", "This payment is complete.", "good", self._callback(link))
+            return pages.show_ending(summary, thanks)
         if link["status"] != "created":
-            over = {"over": "This page is closed", "said": f"This payment link is {link['status']}.", "mood": "bad"}
-            return pages.show("over.html", summary | over)
-        action = f"/pay/razorpay/{link['id']}"
-        if last.get("status") == "created":
-            return pages.show("authenticate.html", summary | {"action": f"{action}/authenticate"})
-        form = {"action": action, "upi_action": f"{action}/upi", "said": said or last.get("error_description")}
-        return pages.show("razorpay_pay.html", summary | form)
+            closed = Ending("This page is closed", f"This payment link is {link['status']}.")
+            return pages.show_ending(summary, closed)
+        if told is None and last.get("status") == "created":
+            if not has_left_bank:
+                return pages.show_bank(summary, address, _last4(last))
+            told = Told(bank_url=address)
+        return pages.show(
+            "razorpay_pay.html",
+            summary=summary,
+            address=address,
+            told=told or Told(declined=last.get("error_description")),
+            after=_mark(last),
+            vpas=((UPI_SUCCESS, "pays"), (UPI_FAILURE, "is declined")),
+            is_upi_open=bool(told and "vpa" in told.mistakes) or bool(last.get("vpa")),
+            later_expiry=pages.later_expiry(self._world.clock.now()),
+        )
 
     def _last_payment(self, link: Json) -> Json:
+        return self._newest_payment(link, {})
+
+    def _received(self, link: Json) -> Json:
+        """The payment that the customer is done with; whether the merchant captures it is not theirs to know."""
+        return self._newest_payment(link, {"status": "captured"}) or self._newest_payment(
+            link, {"status": "authorized"}
+        )
+
+    def _newest_payment(self, link: Json, matching: dict[str, str]) -> Json:
         if "order_id" not in link:
             return {}
-        found = self._world.store.newest(GATEWAY, "payment", limit=1, matching={"order_id": link["order_id"]})
+        matching = {"order_id": link["order_id"], **matching}
+        found = self._world.store.newest(GATEWAY, "payment", limit=1, matching=matching)
         return found[0] if found else {}
 
-    def _summary(self, link: Json) -> dict[str, object]:
-        amount = show(link["amount"], link["currency"])
-        lines = [(link["description"] or "Payment", amount)]
-        if link["reference_id"]:
-            lines.append(("Reference", link["reference_id"]))
-        return {"title": "Payment link", "colour": _COLOUR, "heading": "To pay", "amount": amount, "lines": lines}
+
+def _address(link: Json) -> str:
+    return f"/pay/razorpay/{link['id']}"
+
+
+def _mark(payment: Json) -> str:
+    """What a form carries, to know later whether anything was attempted since it was shown."""
+    return str(payment.get("id", "nothing"))
+
+
+def _last4(payment: Json) -> str | None:
+    return (payment.get("card") or {}).get("last4")
+
+
+def _summary(link: Json) -> Summary:
+    amount, is_open = show(link["amount"], link["currency"]), link["status"] == "created"
+    lines = [Line(link["description"] or "Payment", amount)]
+    if link["reference_id"]:
+        lines.append(Line("Reference", link["reference_id"]))
+    if link["expire_by"] and is_open:
+        lines.append(Line("Pay by", f"{datetime.fromtimestamp(link['expire_by'], UTC):%-d %B %Y, %H:%M} UTC"))
+    return Summary(
+        gateway="razorpay", heading="Amount to pay" if is_open else "Amount", amount=amount, lines=tuple(lines)
+    )

@@ -45,6 +45,11 @@ class Means:
     vpa: str | None = None
 
     @property
+    def pays(self) -> bool:
+        """Whether the bank says yes, and asks nobody first."""
+        return self.failure is None and not (self.card is not None and self.card.asks_for_authentication)
+
+    @property
     def failure(self) -> Failure | None:
         """Why the bank says no, if it does."""
         if self.card is not None:
@@ -61,6 +66,8 @@ def attempt(world: World, subject_id: str, means: Means, *, late: int | None = N
     payment = shapes.payment(
         order, payment_links.of_order(world, order["id"]), means.card, means.vpa, world.clock.now()
     )
+    if world.faults.strikes("amountMismatch", GATEWAY):
+        payment |= {"amount": payment["amount"] - 1, "base_amount": payment["base_amount"] - 1}
     order |= {"status": "attempted", "attempts": order["attempts"] + 1}
     keep(world, orders.KIND, order)
     keep(world, "payment", payment)
@@ -169,7 +176,7 @@ def _open_order(world: World, subject_id: str) -> Json:
 
 
 def _succeed_or_later(world: World, payment: Json, late: int | None) -> Paid:
-    if late is None and world.faults.strikes("lateAuthorisation"):
+    if late is None and world.faults.strikes("lateAuthorisation", GATEWAY):
         late = LATE_SECONDS
     if late is not None:
         world.agenda.enter(world.clock.exact() + late, AUTHORISES_LATE, payment["id"])
@@ -195,7 +202,7 @@ def _capture(world: World, payment: Json) -> Json:
     keep(world, "payment", payment)
     order = world.store.find(GATEWAY, orders.KIND, payment["order_id"])
     assert order is not None, "a payment is made for an order"
-    order |= {"status": "paid", "amount_paid": order["amount"], "amount_due": 0}
+    order |= {"status": "paid", "amount_paid": payment["amount"], "amount_due": order["amount"] - payment["amount"]}
     keep(world, orders.KIND, order)
     events.record(world, "payment.captured", payment=payment)
     events.record(world, "order.paid", payment=payment, order=order)

@@ -7,7 +7,7 @@ import binascii
 import json
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +19,8 @@ from sandbox.ids import new_id
 from sandbox.store import Json
 from sandbox.stripe import (
     catalogue,
+    charges,
+    charging,
     checkout,
     customers,
     endpoints,
@@ -26,13 +28,17 @@ from sandbox.stripe import (
     events,
     expansion,
     forms,
-    intents,
+    means,
+    payment_intents,
+    payment_methods,
+    payment_pages,
     payments,
     versions,
 )
-from sandbox.stripe.calls import Call, Cause
-from sandbox.stripe.errors import StripeError
+from sandbox.stripe.calls import GATEWAY, Call, Cause
+from sandbox.stripe.errors import Declined, StripeError
 from sandbox.stripe.idempotency import Kept, Keys, fingerprint
+from sandbox.stripe.intent_pages import IntentPages
 from sandbox.stripe.parameters import Parameters
 from sandbox.wire import Answer
 from sandbox.world import World
@@ -49,6 +55,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/v1/products", catalogue.list_products),
     ("GET", "/v1/products/{id}", catalogue.retrieve_product),
     ("POST", "/v1/products/{id}", catalogue.update_product),
+    ("DELETE", "/v1/products/{id}", catalogue.delete_product),
     ("POST", "/v1/prices", catalogue.create_price),
     ("GET", "/v1/prices", catalogue.list_prices),
     ("GET", "/v1/prices/{id}", catalogue.retrieve_price),
@@ -58,18 +65,31 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/v1/customers/{id}", customers.retrieve),
     ("POST", "/v1/customers/{id}", customers.update),
     ("DELETE", "/v1/customers/{id}", customers.delete),
+    ("GET", "/v1/customers/{id}/payment_methods", payment_methods.list_of_customer),
+    ("GET", "/v1/customers/{id}/payment_methods/{method}", payment_methods.retrieve_of_customer),
     ("POST", "/v1/checkout/sessions", checkout.create),
     ("GET", "/v1/checkout/sessions", checkout.list_sessions),
     ("GET", "/v1/checkout/sessions/{id}", checkout.retrieve),
     ("POST", "/v1/checkout/sessions/{id}/expire", checkout.expire),
     ("GET", "/v1/checkout/sessions/{id}/line_items", checkout.list_line_items),
-    ("GET", "/v1/payment_intents", intents.list_intents),
-    ("GET", "/v1/payment_intents/{id}", intents.retrieve_intent),
-    ("POST", "/v1/payment_intents/{id}/cancel", intents.cancel_intent),
-    ("GET", "/v1/charges", intents.list_charges),
-    ("GET", "/v1/charges/{id}", intents.retrieve_charge),
-    ("GET", "/v1/payment_methods", intents.list_methods),
-    ("GET", "/v1/payment_methods/{id}", intents.retrieve_method),
+    ("GET", "/v1/payment_pages/{id}", payment_pages.retrieve),
+    ("POST", "/v1/payment_pages/{id}/confirm", payment_pages.confirm),
+    ("POST", "/v1/payment_intents", payment_intents.create),
+    ("GET", "/v1/payment_intents", payment_intents.list_intents),
+    ("GET", "/v1/payment_intents/{id}", payment_intents.retrieve),
+    ("POST", "/v1/payment_intents/{id}", payment_intents.update),
+    ("POST", "/v1/payment_intents/{id}/confirm", payment_intents.confirm),
+    ("POST", "/v1/payment_intents/{id}/capture", payment_intents.capture),
+    ("POST", "/v1/payment_intents/{id}/cancel", payment_intents.cancel),
+    ("GET", "/v1/charges", charges.list_charges),
+    ("GET", "/v1/charges/{id}", charges.retrieve),
+    ("POST", "/v1/charges/{id}", charges.update),
+    ("POST", "/v1/payment_methods", payment_methods.create),
+    ("GET", "/v1/payment_methods", payment_methods.list_methods),
+    ("GET", "/v1/payment_methods/{id}", payment_methods.retrieve),
+    ("POST", "/v1/payment_methods/{id}", payment_methods.update),
+    ("POST", "/v1/payment_methods/{id}/attach", payment_methods.attach),
+    ("POST", "/v1/payment_methods/{id}/detach", payment_methods.detach),
     ("GET", "/v1/events", events.list_events),
     ("GET", "/v1/events/{id}", events.retrieve),
     ("POST", "/v1/webhook_endpoints", endpoints.create),
@@ -91,6 +111,7 @@ class Asked:
     authorization: str
     content_type: str
     version: str
+    names_version: bool
     request_id: str
     key: str | None
 
@@ -98,11 +119,13 @@ class Asked:
 def stripe_app(world: World) -> Starlette:
     """Everything under ``/stripe``; also tells the clock and the post what Stripe does by itself."""
     endpoints.configure(world)
-    world.post.serve("stripe", events.MANNER, lambda endpoint: endpoints.secret_of(world, endpoint))
+    world.post.serve("stripe", events.MANNER, lambda endpoint: endpoints.secrets_of(world, endpoint))
     world.agenda.on(checkout.EXPIRES, lambda session_id: checkout.expire_when_due(world, session_id))
-    world.agenda.on(payments.SETTLES, lambda subject: payments.settle(world, subject))
+    world.agenda.on(charging.SETTLES, lambda subject: payments.settle(world, subject))
+    world.agenda.on(charging.LAPSES, lambda intent_id: charging.lapse(world, intent_id))
     api = Api(world)
     routes = [Route(path, api.serving(handler), methods=[method]) for method, path, handler in ROUTES]
+    routes += IntentPages(world).routes()
     unknown = {404: api.answer_unknown_url, 405: api.answer_unknown_url}
     return Starlette(routes=routes, exception_handlers=unknown)
 
@@ -127,7 +150,7 @@ class Api:
             try:
                 with self._keys.in_use(asked.key):
                     answer = self._answer(asked, handler)
-                    return await wire.send_through(self._world.faults, answer)
+                    return await wire.send_through(self._world.faults, answer, wire.lane(GATEWAY, handler))
             except StripeError as error:
                 return _refusal(error, asked.request_id).as_response()
 
@@ -141,7 +164,7 @@ class Api:
         """The whole of a call: judged, recalled or done, and shown in its version."""
         try:
             _authenticate(asked.authorization)
-            failure = self._world.faults.api_error()
+            failure = self._world.faults.api_error(wire.lane(GATEWAY, handler))
             if failure == "502":
                 return wire.bad_gateway()
             if failure == "429":
@@ -170,21 +193,32 @@ class Api:
         if not isinstance(expand, list) or not all(isinstance(path, str) for path in expand):
             raise StripeError("Invalid array", param="expand")
         cause = Cause(asked.request_id, asked.key)
-        call = Call(self._world, Parameters(parameters), asked.ids, asked.version, cause)
+        call = Call(self._world, Parameters(parameters), asked.ids, asked.version, cause, asked.names_version)
         before = self._world.store.changes()
         try:
             if fails:
                 raise errors.server_error()
             with self._world.store.transaction():
-                body = handler(call)
-                expansion.expand(self._world.store, body, expand)
+                result = _carry_out(handler, call, expand)
         except StripeError as error:
             if not error.executed:
                 raise
             return _refusal(error, asked.request_id, _headers(asked))
-        shown = versions.render(self._world.store, body, asked.version)
         has_changed = self._world.store.changes() != before
+        if isinstance(result, Declined):
+            return replace(_refusal(result, asked.request_id, _headers(asked)), has_changed=has_changed)
+        shown = versions.render(self._world.store, result, asked.version)
         return Answer(_OK, json.dumps(shown, indent=2).encode() + b"\n", _headers(asked), has_changed=has_changed)
+
+
+def _carry_out(handler: Handler, call: Call, expand: list[str]) -> Json | Declined:
+    """A bank's no is handed on instead of raised, so that what the call has written stays."""
+    try:
+        body = handler(call)
+    except Declined as declined:
+        return declined
+    expansion.expand(call.world.store, body, expand)
+    return body
 
 
 async def _read(request: Request) -> Asked:
@@ -198,6 +232,7 @@ async def _read(request: Request) -> Asked:
         authorization=request.headers.get("authorization", ""),
         content_type=request.headers.get("content-type", "").partition(";")[0].strip().lower(),
         version=request.headers.get("stripe-version", versions.DEFAULT_VERSION),
+        names_version="stripe-version" in request.headers,
         request_id=new_id("req_", 14),
         key=request.headers.get("idempotency-key") or None if is_post else None,
     )
@@ -227,7 +262,9 @@ def _parameters(asked: Asked) -> Json:
         raise StripeError(f"Invalid request (check that your POST content type is {_FORM}).")
     if not versions.is_version(asked.version):
         raise StripeError(f"Invalid Stripe API version: {asked.version[:40]}")
-    return forms.decode(asked.fields)
+    parameters = forms.decode(asked.fields)
+    means.refuse_foreign_numbers(parameters)
+    return parameters
 
 
 def _headers(asked: Asked) -> dict[str, str]:

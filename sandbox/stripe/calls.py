@@ -26,13 +26,17 @@ NOBODY = Cause()
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call with its parameters read into a tree; ``ids`` are those in its URL."""
+    """A call with its parameters read into a tree; ``ids`` are those in its URL.
+
+    ``names_version`` is False where the caller left the version to the account, as the command-line tool does.
+    """
 
     world: World
     parameters: Parameters
     ids: Mapping[str, str]
     version: str
     cause: Cause
+    names_version: bool = True
 
     def find(self, kind: str, object_id: str, param: str = "id") -> Json:
         """The object, or Stripe's error that there is none."""

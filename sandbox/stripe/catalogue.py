@@ -64,6 +64,18 @@ def update_product(call: Call) -> Json:
     return _keep_changed(call, "product", before, {**product, "updated": call.world.clock.now()})
 
 
+def delete_product(call: Call) -> Json:
+    """Only where nothing has ever been sold by it: a product with prices is set inactive instead."""
+    call.parameters.refuse_rest()
+    product = call.find("product", call.ids["id"])
+    if call.world.store.newest(GATEWAY, "price", limit=1, matching={"product": product["id"]}):
+        message = "This product cannot be deleted because it has one or more user-created prices."
+        raise StripeError(message, executed=True)
+    call.world.store.remove(GATEWAY, "product", product["id"])
+    events.record(call.world, "product.deleted", product, call.cause)
+    return {"id": product["id"], "object": "product", "deleted": True}
+
+
 def list_products(call: Call) -> Json:
     active, ids = call.parameters.flag("active"), call.parameters.texts("ids")
 

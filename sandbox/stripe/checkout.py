@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sandbox.ids import new_id
 from sandbox.store import Json
-from sandbox.stripe import customers, events, line_items, lists, payments, shapes, versions
+from sandbox.stripe import customers, events, line_items, lists, method_types, payments, shapes, versions
 from sandbox.stripe.calls import GATEWAY, NOBODY, Call, Cause
-from sandbox.stripe.errors import StripeError, missing, unknown
+from sandbox.stripe.errors import StripeError, missing
 from sandbox.stripe.money import check_total
 from sandbox.stripe.parameters import Parameters
 from sandbox.world import World
@@ -48,11 +48,12 @@ def create(call: Call) -> Json:
     if mode == "setup":
         raise StripeError("The sandbox does not simulate `setup` mode.", param="mode")
     session_id = new_id("cs_test_a1", 56)
+    wanted, listed_as = method_types.read(call)
     session = shapes.checkout_session(
         {
             "id": session_id,
             "allow_promotion_codes": parameters.flag("allow_promotion_codes"),
-            "allowed_payment_method_types": _allowed_methods(call),
+            "allowed_payment_method_types": wanted if listed_as == method_types.NEW else None,
             "cancel_url": parameters.url("cancel_url"),
             "client_reference_id": parameters.text("client_reference_id", limit=CLIENT_REFERENCE_MAX),
             "created": now,
@@ -82,6 +83,7 @@ def create(call: Call) -> Json:
     total = sum(item["amount_total"] for item in items)
     check_total(total, currency)
     session |= {"amount_subtotal": total, "amount_total": total, "currency": currency}
+    session["payment_method_types"] = method_types.choose(call, currency) or ["card"]
     call.keep(KIND, session)
     kept = {"id": session_id, "list": line_items.as_list(session_id, items), "payment_intent_data": intent_data}
     call.world.store.put(GATEWAY, "line_items", kept, created=now)
@@ -160,21 +162,6 @@ def _expires_at(call: Call) -> int:
         message = "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation."
         raise StripeError(message, param="expires_at")
     return asked
-
-
-def _allowed_methods(call: Call) -> list[str] | None:
-    """Until Endive a list of methods, since then a filter under another name; each is unknown to the other's time."""
-    is_old = versions.is_before(call.version, versions.ENDIVE)
-    old, new = (call.parameters.texts(name) for name in ("payment_method_types", "allowed_payment_method_types"))
-    if old is not None and not is_old:
-        raise unknown("payment_method_types")
-    if new is not None and is_old:
-        raise unknown("allowed_payment_method_types")
-    wanted = old or new
-    if wanted is not None and "card" not in wanted:
-        message = "The sandbox takes cards only: name `card` among the payment method types."
-        raise StripeError(message, param="payment_method_types" if old else "allowed_payment_method_types")
-    return new
 
 
 def _ui_mode(call: Call) -> str:

@@ -7,6 +7,7 @@ from sandbox.store import Json
 from sandbox.stripe import lists, versions
 from sandbox.stripe.calls import GATEWAY, Call
 from sandbox.stripe.errors import StripeError, missing
+from sandbox.webhooks import Secrets
 from sandbox.world import World
 
 KIND = "webhook_endpoint"
@@ -41,15 +42,32 @@ def matches(kind: str, pattern: str) -> bool:
     return kind == pattern
 
 
-def secret_of(world: World, endpoint_id: str) -> str | None:
+def secrets_of(world: World, endpoint_id: str) -> Secrets | None:
     """What signs this endpoint's deliveries; None once it is gone or disabled, and then nothing is sent to it."""
     endpoint = world.store.find(GATEWAY, KIND, endpoint_id)
     if endpoint is None or endpoint["status"] != "enabled":
         return None
     if endpoint_id == CONFIGURED:
-        return world.options.stripe_webhook_secret
+        current = world.options.stripe_webhook_secret
+        return None if current is None else Secrets(current, world.options.stripe_old_webhook_secret)
     rows = world.store.run("SELECT secret FROM secrets WHERE endpoint = ?", endpoint_id)
-    return str(rows[0]["secret"])
+    return Secrets(str(rows[0]["secret"]))
+
+
+def told(world: World) -> list[Json]:
+    """Every endpoint as the sandbox's status shows it; never a secret."""
+    return [
+        {
+            "gateway": GATEWAY,
+            "id": endpoint["id"],
+            "url": endpoint["url"],
+            "enabled": endpoint["status"] == "enabled",
+            "types": endpoint["enabled_events"],
+            "version": endpoint["api_version"] or versions.DEFAULT_VERSION,
+            "oldSecret": (secrets := secrets_of(world, endpoint["id"])) is not None and secrets.old is not None,
+        }
+        for endpoint in world.store.all(GATEWAY, KIND)
+    ]
 
 
 def create(call: Call) -> Json:

@@ -3,15 +3,19 @@
 StripeError
     raised while parameters are read   the call never began: an idempotency key keeps nothing of it
     raised with ``executed=True``      the call ran and this is its result: the key keeps it
+    Declined                           so did this one, and what it has written stays: a bank said no, and Stripe tells
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from sandbox.store import Json
 
 INVALID = "invalid_request_error"
 TOO_MANY = 429
+PAYMENT_REQUIRED = 402
 
 
 @dataclass
@@ -24,15 +28,25 @@ class StripeError(Exception):
     code: str | None = None
     param: str | None = None
     executed: bool = False
+    about: Json = field(default_factory=dict)
 
     def body(self, request_id: str) -> bytes:
-        """The error as Stripe writes it: what does not apply is left out."""
-        error = {"code": self.code, "message": self.message, "param": self.param, "type": self.type}
+        """The error as Stripe writes it, with the objects that it is about: what does not apply is left out."""
+        error = {"code": self.code, "message": self.message, "param": self.param, "type": self.type, **self.about}
         if self.code is not None:
             error["doc_url"] = f"https://stripe.com/docs/error-codes/{self.code.replace('_', '-')}"
         error["request_log_url"] = f"https://dashboard.stripe.com/test/logs/{request_id}"
         told = {name: value for name, value in sorted(error.items()) if value is not None}
         return json.dumps({"error": told}, indent=2).encode() + b"\n"
+
+
+class Declined(StripeError):
+    """A bank's no. ``last_payment_error`` is the intent's, ``about`` names what else is told."""
+
+    def __init__(self, last_payment_error: Json, about: Json) -> None:
+        told = {**last_payment_error, **about}
+        message, code = str(told["message"]), str(told["code"])
+        super().__init__(message, PAYMENT_REQUIRED, "card_error", code, executed=True, about=told)
 
 
 def missing(param: str) -> StripeError:

@@ -38,7 +38,13 @@ MANNER = Manner(headers=sign, answer_seconds=10, retries=RETRIES)
 
 
 def record(world: World, kind: str, subject: Json, cause: Cause, *, previous: Json | None = None) -> None:
-    """Writes the event down and hands it to the post, in the shape of each endpoint's version."""
+    """Writes the event down, once or by the fault ``twoEvents`` twice: Stripe may make two for one change."""
+    for _ in range(2 if world.faults.strikes("twoEvents", GATEWAY) else 1):
+        _tell(world, kind, subject, cause, previous)
+
+
+def _tell(world: World, kind: str, subject: Json, cause: Cause, previous: Json | None) -> None:
+    """One event, handed to the post in the shape of each endpoint's version."""
     listening = endpoints.listening(world, kind)
     data: Json = {"object": subject} if previous is None else {"object": subject, "previous_attributes": previous}
     event: Json = {
@@ -68,7 +74,7 @@ def record(world: World, kind: str, subject: Json, cause: Cause, *, previous: Js
 
 def _moment(world: World) -> int:
     """Now; or, by the fault ``sameSecond``, the second of the event before, as when two things happen at once."""
-    if world.faults.strikes("sameSecond"):
+    if world.faults.strikes("sameSecond", GATEWAY):
         before = world.store.newest(GATEWAY, "event", limit=1)
         if before:
             return int(before[0]["created"])

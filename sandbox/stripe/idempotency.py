@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox import card_numbers
 from sandbox.clock import Clock
 from sandbox.store import Store
 from sandbox.stripe.errors import StripeError
@@ -45,6 +46,8 @@ class Keys:
             return
         if len(key) > KEY_LENGTH_MAX:
             raise StripeError(f"Idempotency keys may be up to {KEY_LENGTH_MAX} characters long.")
+        if card_numbers.are_in(key):
+            raise StripeError("Idempotency keys must not hold a card number. Use a random one, such as a V4 UUID.")
         if key in self._in_use:
             raise StripeError(
                 "There is currently another in-progress request using this Idempotent Key (that probably means you"

@@ -42,6 +42,17 @@ def check_amount(amount: int, currency: str, param: str) -> None:
         raise StripeError(message, code="parameter_invalid_integer", param=param)
 
 
+def check_charge(amount: int, currency: str, param: str) -> None:
+    """Refuses what cannot be one charge: nothing, too little, too much."""
+    if amount < 1:
+        message = "This value must be greater than or equal to 1."
+        raise StripeError(message, code="parameter_invalid_integer", param=param)
+    check_amount(amount, currency, param)
+    smallest = _SMALLEST.get(currency, _SMALLEST_ELSE)
+    if amount < smallest:
+        raise StripeError(f"Amount must be at least {show(smallest, currency)}.", code="amount_too_small", param=param)
+
+
 def check_total(total: int, currency: str) -> None:
     """Refuses a total under the smallest charge; nothing at all is allowed, and costs nothing."""
     smallest = _SMALLEST.get(currency, _SMALLEST_ELSE)

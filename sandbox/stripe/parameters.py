@@ -182,4 +182,5 @@ def _is_url(value: str) -> bool:
         parts = urlsplit(value)
     except ValueError:
         return False
-    return parts.scheme in {"http", "https"} and bool(parts.hostname)
+    # The parser drops line ends without a word; a browser would be sent elsewhere than we were told.
+    return value.isprintable() and parts.scheme in {"http", "https"} and bool(parts.hostname)

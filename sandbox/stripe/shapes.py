@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sandbox.cards import Card
 from sandbox.ids import new_id
 from sandbox.store import Json
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """How a charge fails, in Stripe's words (docs.stripe.com/declines/codes)."""
-
-    code: str
-    decline_code: str | None
-    message: str
-    advice_code: str | None = "try_again_later"
+from sandbox.stripe import addresses
+from sandbox.stripe.means import Debit
+from sandbox.stripe.refusals import Refusal
 
 
 def checkout_session(said: Json) -> Json:
@@ -67,13 +58,13 @@ def checkout_session(said: Json) -> Json:
     }
 
 
-def payment_intent(session: Json, data: Json, now: int) -> Json:
-    """The intent of a session, with what the session's maker said about it."""
+def payment_intent(said: Json, now: int) -> Json:
+    """An intent that nothing has been tried with; ``said`` is its amount and currency, and what its maker said."""
     intent_id = new_id("pi_3", 23)
     return {
         "id": intent_id,
         "object": "payment_intent",
-        "amount": session["amount_total"],
+        "allowed_payment_method_types": None,
         "amount_capturable": 0,
         "amount_details": {"tip": {}},
         "amount_received": 0,
@@ -86,13 +77,14 @@ def payment_intent(session: Json, data: Json, now: int) -> Json:
         "client_secret": f"{intent_id}_secret_{new_id('', 25)}",
         "confirmation_method": "automatic",
         "created": now,
-        "currency": session["currency"],
-        "customer": session["customer"],
+        "customer": None,
         "customer_account": None,
+        "description": None,
         "excluded_payment_method_types": None,
         "last_payment_error": None,
         "latest_charge": None,
         "livemode": False,
+        "metadata": {},
         "next_action": None,
         "on_behalf_of": None,
         "payment_method": None,
@@ -100,51 +92,70 @@ def payment_intent(session: Json, data: Json, now: int) -> Json:
         "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
         "payment_method_types": ["card"],
         "processing": None,
+        "receipt_email": None,
         "review": None,
         "setup_future_usage": None,
         "shipping": None,
         "source": None,
+        "statement_descriptor": None,
         "statement_descriptor_suffix": None,
         "status": "requires_payment_method",
         "transfer_data": None,
         "transfer_group": None,
-        **data,
+        **said,
     }
 
 
-def payment_method(card: Card, email: str, now: int) -> Json:
+def card_method(card: Card, now: int) -> Json:
+    details = {
+        "brand": card.brand,
+        "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
+        "country": "US",
+        "display_brand": card.brand,
+        "exp_month": card.expires[0],
+        "exp_year": card.expires[1],
+        "fingerprint": f"sandboxcard{card.last4}",
+        "funding": "credit",
+        "generated_from": None,
+        "last4": card.last4,
+        "networks": {"available": [card.brand], "preferred": None},
+        "regulated_status": "unregulated",
+        "three_d_secure_usage": {"supported": True},
+        "wallet": None,
+    }
+    return _method("card", details, now)
+
+
+def debit_method(debit: Debit, now: int) -> Json:
+    details = {
+        "bank_code": debit.bank,
+        "branch_code": "",
+        "country": debit.country,
+        "fingerprint": f"sandboxiban{debit.last4}",
+        "generated_from": {"charge": None, "setup_attempt": None},
+        "last4": debit.last4,
+    }
+    return _method("sepa_debit", details, now)
+
+
+def _method(kind: str, details: Json, now: int) -> Json:
     return {
         "id": new_id("pm_1", 23),
         "object": "payment_method",
-        "allow_redisplay": "limited",
-        "billing_details": _billing_details(email),
-        "card": {
-            "brand": card.brand,
-            "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
-            "country": "US",
-            "display_brand": card.brand,
-            "exp_month": card.expires[0],
-            "exp_year": card.expires[1],
-            "funding": "credit",
-            "generated_from": None,
-            "last4": card.last4,
-            "networks": {"available": [card.brand], "preferred": None},
-            "regulated_status": "unregulated",
-            "three_d_secure_usage": {"supported": True},
-            "wallet": None,
-        },
+        "allow_redisplay": "unspecified",
+        "billing_details": addresses.nobody(),
         "created": now,
         "customer": None,
         "customer_account": None,
         "livemode": False,
         "metadata": {},
-        "type": "card",
+        "type": kind,
+        kind: details,
     }
 
 
 def charge(intent: Json, method: Json, now: int) -> Json:
     """A charge that has neither succeeded nor failed yet."""
-    card = method["card"]
     return {
         "id": new_id("ch_3", 23),
         "object": "charge",
@@ -174,30 +185,13 @@ def charge(intent: Json, method: Json, now: int) -> Json:
         "paid": False,
         "payment_intent": intent["id"],
         "payment_method": method["id"],
-        "payment_method_details": {
-            "card": {
-                "amount_authorized": intent["amount"],
-                "brand": card["brand"],
-                "checks": card["checks"],
-                "country": card["country"],
-                "exp_month": card["exp_month"],
-                "exp_year": card["exp_year"],
-                "funding": card["funding"],
-                "installments": None,
-                "last4": card["last4"],
-                "mandate": None,
-                "network": card["brand"],
-                "three_d_secure": None,
-                "wallet": None,
-            },
-            "type": "card",
-        },
+        "payment_method_details": {method["type"]: _charged(intent, method), "type": method["type"]},
         "receipt_email": intent["receipt_email"],
         "receipt_number": None,
         "receipt_url": None,
         "refunded": False,
         "review": None,
-        "shipping": None,
+        "shipping": intent["shipping"],
         "source": None,
         "source_transfer": None,
         "statement_descriptor": intent["statement_descriptor"],
@@ -208,9 +202,29 @@ def charge(intent: Json, method: Json, now: int) -> Json:
     }
 
 
-def _billing_details(email: str) -> Json:
-    address = {"city": None, "country": "US", "line1": None, "line2": None, "postal_code": None, "state": None}
-    return {"address": address, "email": email, "name": None, "phone": None, "tax_id": None}
+def _charged(intent: Json, method: Json) -> Json:
+    """The method as its charge shows it."""
+    if method["type"] == "sepa_debit":
+        debit = method["sepa_debit"]
+        shown = {name: debit[name] for name in ("bank_code", "branch_code", "country", "fingerprint", "last4")}
+        return {**shown, "mandate": None}
+    card = method["card"]
+    return {
+        "amount_authorized": intent["amount"],
+        "brand": card["brand"],
+        "checks": card["checks"],
+        "country": card["country"],
+        "exp_month": card["exp_month"],
+        "exp_year": card["exp_year"],
+        "fingerprint": card["fingerprint"],
+        "funding": card["funding"],
+        "installments": None,
+        "last4": card["last4"],
+        "mandate": None,
+        "network": card["brand"],
+        "three_d_secure": None,
+        "wallet": None,
+    }
 
 
 def outcome(refusal: Refusal | None) -> Json:

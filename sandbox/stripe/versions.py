@@ -21,6 +21,8 @@ _DATE_LENGTH = len("2026-10-28")
 ENDIVE = "2026-09-30"
 DAHLIA = "2026-03-25"
 BASIL = "2025-03-31"
+CAPTURES_LATER = "2024-04-10"
+AUTOMATIC_METHODS = "2023-08-16"
 CHARGES_LEFT_THE_INTENT = "2022-11-15"
 
 Undo = Callable[[Store, Json], None]
@@ -83,6 +85,7 @@ def _refunds_are_listed(_: Store, shown: Json) -> None:
 #: Newest first: the date of a change, the kind of object it concerns, and its reverse.
 _CHANGES: list[tuple[str, str, Undo]] = [
     (ENDIVE, "checkout.session", _allow_list_leaves),
+    (ENDIVE, "payment_intent", _allow_list_leaves),
     (DAHLIA, "checkout.session", _ui_mode_has_its_short_name),
     (BASIL, "checkout.session", _shipping_is_on_the_session),
     (BASIL, "payment_intent", _invoice_is_named),

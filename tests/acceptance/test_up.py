@@ -27,7 +27,7 @@ pytestmark = pytest.mark.acceptance
 
 
 #: Where each service listens, from the base: a promise to whoever uses the stack.
-OFFSETS = {"ingress": 0, "checkout": 1, "sandbox": 3}
+OFFSETS = {"ingress": 0, "checkout": 1, "sandbox": 3, "storefront": 4}
 
 
 class Up:
@@ -128,8 +128,8 @@ def test_it_tells_where_everything_is_to_its_owner_alone(running: Up) -> None:
     told = running.told()
 
     urls = {name: f"http://127.0.0.1:{running.base + offset}" for name, offset in OFFSETS.items()}
-    spoken = " ".join(f"{name} {url}" for name, url in urls.items())
-    assert running.ready == f"ready {spoken} outbox {running.data_dir}/outbox"
+    others = " ".join(f"{name} {url}" for name, url in urls.items() if name != "storefront")
+    assert running.ready == f"ready open {urls['storefront']} {others} outbox {running.data_dir}/outbox"
     assert {name: told[name] for name in urls} == urls
     assert told["data_dir"] == str(running.data_dir)
     assert told["outbox"] == f"{running.data_dir}/outbox"

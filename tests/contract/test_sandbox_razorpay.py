@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 import razorpay
-from razorpay.errors import BadRequestError, ServerError
+from razorpay.errors import BadRequestError, ServerError, SignatureVerificationError
 
 from tests.sandboxes import (
     ASKS,
@@ -25,20 +25,9 @@ from tests.sandboxes import (
 )
 
 SAMPLES = Path(__file__).parents[3] / "shared/fixtures/razorpay/events"
+REAL_LOOKING = "5555555555554444"
+CARD_NUMBERS = (REAL_LOOKING, "4111 1111 1111 1111", PAYS)
 MINUTE, HOUR, DAY = 60, 3600, 24 * 3600
-
-
-@pytest.fixture
-def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    with running_sandbox(tmp_path / "sandbox") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def unchanged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """One for all tests that leave nothing behind."""
-    with running_sandbox(tmp_path_factory.mktemp("sandbox")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -246,6 +235,8 @@ def test_f55_a_reference_is_unique_for_ever(client: razorpay.Client) -> None:
         ({"notes": "k"}, "must be an object"),
         ({"callback_url": "javascript:alert(1)", "callback_method": "get"}, "URL should be sent"),
         ({"callback_url": "https://shop.test"}, "callback_method"),
+        ({"callback_url": "https://shop.test/\r\nSet-Cookie: a=b", "callback_method": "get"}, "callback_url"),
+        ({"callback_url": "https://shop\n.test/", "callback_method": "get"}, "callback_url"),
         ({"upi_link": True}, "not supported in Test Mode"),
         ({"accept_partial": True}, "does not simulate partial"),
         ({"colour": "red"}, "extra fields sent"),
@@ -256,6 +247,29 @@ def test_a_link_that_razorpay_would_refuse_is_refused(unchanged: Sandbox, change
         _link(client, **changes)
 
     assert unchanged.objects("razorpay", "payment_link") == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"description": "card 4111 1111 1111 1111"},
+        {"reference_id": REAL_LOOKING},
+        {"notes": {"card": int(REAL_LOOKING)}},
+        {"notes": {REAL_LOOKING: "x"}},
+        {"customer": {"email": f"{REAL_LOOKING}@example.com"}},
+        {"amount": float(REAL_LOOKING)},
+        {"callback_url": f"https://shop.test/{PAYS}", "callback_method": "get"},
+    ],
+)
+def test_a_link_that_holds_a_card_number_is_refused_and_leaves_no_trace(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    refusing = pytest.raises(BadRequestError, match="must not hold a card number")
+    with running_sandbox(tmp_path / "sandbox") as sandbox, sandbox.razorpay() as client, refusing as said:
+        _link(client, **changes)
+
+    written = b"".join(path.read_bytes() for path in (tmp_path / "sandbox").iterdir())
+    assert not [number for number in CARD_NUMBERS if number in str(said.value) or number.encode() in written]
 
 
 # Orders and payments.
@@ -520,23 +534,44 @@ def test_a_server_error_is_one_for_the_sdk_too(sandbox: Sandbox, client: razorpa
     assert sandbox.objects("razorpay", "order") == []
 
 
+def _way_back(link: dict[str, Any]) -> dict[str, str]:
+    """What the shop is told when this link is paid on its page, under the names that the SDK asks for."""
+    form = {"number": PAYS, "expiry": "12/34", "csc": "123"}
+    answer = httpx.post(link["short_url"], data=form, trust_env=False)
+    assert answer.status_code == 303
+    told = parse_qs(urlsplit(answer.headers["location"]).query)
+    return {name.replace("razorpay_payment_link_", "payment_link_"): values[0] for name, values in told.items()}
+
+
 def test_the_way_back_is_signed_as_the_sdk_verifies_it(client: razorpay.Client) -> None:
     link = _link(client, callback_url="https://shop.test/back?theme=dark", callback_method="get")
-    form = {"number": PAYS, "expiry": "12/34", "csc": "123"}
 
-    answer = httpx.post(link["short_url"], data=form, trust_env=False)
+    back = _way_back(link)
 
-    back = {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
-    assert (answer.status_code, back.pop("theme")) == (303, "dark")
-    assert client.utility.verify_payment_link_signature(
-        {
-            "razorpay_payment_id": back["razorpay_payment_id"],
-            "payment_link_id": back["razorpay_payment_link_id"],
-            "payment_link_reference_id": back["razorpay_payment_link_reference_id"],
-            "payment_link_status": back["razorpay_payment_link_status"],
-            "razorpay_signature": back["razorpay_signature"],
-        }
-    )
+    assert back.pop("theme") == "dark"
+    assert (back["payment_link_id"], back["payment_link_status"]) == (link["id"], "paid")
+    assert client.utility.verify_payment_link_signature(back)
+
+
+@pytest.mark.parametrize("forged", ["payment_link_reference_id", "payment_link_status", "razorpay_payment_id"])
+def test_a_way_back_that_was_tampered_with_is_not_believed(client: razorpay.Client, forged: str) -> None:
+    back = _way_back(_link(client, callback_url="https://shop.test/back", callback_method="get"))
+
+    with pytest.raises(SignatureVerificationError):
+        client.utility.verify_payment_link_signature({**back, forged: "forged"})
+
+
+def test_the_sdks_own_flow_of_an_order_runs_to_its_end(sandbox: Sandbox, client: razorpay.Client) -> None:
+    sandbox.control("settings", {"razorpayAutoCapture": False})
+    order = client.order.create({"amount": 49900, "currency": "INR", "receipt": "order-1", "notes": {"a": "b"}})
+    sandbox.pay(order["id"])
+
+    (payment,) = client.order.payments(order["id"])["items"]
+    captured = client.payment.capture(payment["id"], payment["amount"], {"currency": "INR"})
+
+    assert (payment["status"], captured["status"]) == ("authorized", "captured")
+    assert client.payment.fetch(payment["id"])["captured"]
+    assert client.order.fetch(order["id"])["amount_paid"] == 49900
 
 
 # Shapes.

@@ -24,8 +24,8 @@ def name(path: Path) -> str:
 
 
 def prose(page: str | Path) -> str:
-    """The page without its blocks of code and its quoted words."""
-    return re.sub(r"`[^`\n]*`", "", FENCE.sub("", text(page)))
+    """The page without its blocks of code, its quoted words, and the mark that makes a link a picture."""
+    return re.sub(r"`[^`\n]*`|!(?=\[)", "", FENCE.sub("", text(page)))
 
 
 def blocks(page: str | Path, language: str) -> list[str]:

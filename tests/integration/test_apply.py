@@ -331,6 +331,19 @@ async def test_f26_f27_f31_f41_every_order_of_telling_ends_paid_once(pool: Pool)
     assert await pool.fetchval("SELECT count(*) FROM effects WHERE kind <> 'gateway.capture_payment'") == 360
 
 
+async def test_f31_a_decline_is_shown_in_any_order_of_telling_where_its_late_money_is_held(pool: Pool) -> None:
+    book = Book("counterfoil", LateSuccess.HOLD, lambda: NOON)
+    for number, ordering in enumerate(itertools.permutations(range(1, 5))):
+        order_id = await place_order(pool, plan=f"plan-{number}")
+
+        for index in ordering:
+            await told(pool, observed(order_id, facts(number)[index], f"cs_{number}", f"pi_{number}"), book)
+
+        order = await pool.fetchrow("SELECT status, failure_reason FROM orders WHERE id = $1", order_id)
+        assert order is not None
+        assert order["status"] == "paid" or order["failure_reason"] == "insufficient_funds", ordering
+
+
 async def test_a_fact_is_matched_by_any_name_that_an_earlier_one_taught(pool: Pool) -> None:
     order_id = await place_order(pool)
     await told(pool, observed(order_id, PaymentPending(None, TEN), "plink_1", "order_9", session_id="plink_1"))

@@ -2,51 +2,28 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+from playwright import async_api as playwright
 
 from db.pool import Pool
 from payments.money import Money
+from tests.browsers import DESK, PATIENCE_MS, PHONE, Size, browsing, needs_chromium, picture
 from tests.builders import paid
 from tests.counter import PAGES, Shop, counter, put_on_sale
 from tests.front_door import listening
 from tests.integration.test_checkout_orders import DECLINED, happen
 
-CHROMIUM = Path("/usr/bin/chromium")
-if not CHROMIUM.exists():
-    pytest.skip("needs /usr/bin/chromium", allow_module_level=True)
-playwright = pytest.importorskip("playwright.async_api", reason="needs the package playwright to drive Chromium")
+pytestmark = needs_chromium
 
 PRICE = Money(4900, "usd")
-PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 
 ASKS = re.compile("/order-status/")
-
-#: Of real time: a poll is due every two seconds.
-PATIENCE_MS = 15_000
-
-
-@asynccontextmanager
-async def browsing(size: dict[str, int] = DESK, **more: Any) -> AsyncIterator[Any]:
-    """A page that complains about nothing: an error on its console fails the test."""
-    complaints: list[str] = []
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        context = await browser.new_context(viewport=size, **more)
-        page = await context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        yield page
-        await browser.close()
-    assert complaints == []
 
 
 @asynccontextmanager
@@ -62,16 +39,8 @@ async def customer(pool: Pool, database_url: str) -> AsyncIterator[tuple[Shop, s
         yield shop, order_id, address
 
 
-async def picture(page: Any, name: str) -> None:
-    """For who wants to look at it: where PAGE_PICTURES names a folder."""
-    if folder := os.environ.get("PAGE_PICTURES"):
-        await page.screenshot(path=f"{folder}/{name}.png")
-
-
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-async def test_the_page_follows_its_order_from_processing_to_paid(
-    pool: Pool, database_url: str, size: dict[str, int]
-) -> None:
+async def test_the_page_follows_its_order_from_processing_to_paid(pool: Pool, database_url: str, size: Size) -> None:
     async with customer(pool, database_url) as (_, order_id, address), browsing(size) as page:
         await page.goto(address)
         await playwright.expect(page.get_by_role("heading", name="Payment processing")).to_be_visible()
@@ -148,7 +117,7 @@ async def test_without_scripts_it_loads_itself_anew(pool: Pool, database_url: st
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-async def test_the_other_pages_fit_too(pool: Pool, database_url: str, size: dict[str, int]) -> None:
+async def test_the_other_pages_fit_too(pool: Pool, database_url: str, size: Size) -> None:
     async with customer(pool, database_url) as (_, __, address), browsing(size, color_scheme="dark") as page:
         await page.goto(address.partition("/success")[0] + "/cancel")
         await playwright.expect(page.get_by_role("heading", name="You left the payment page")).to_be_visible()

@@ -11,6 +11,7 @@ import asyncpg
 import psutil
 
 from db.pool import Pool
+from ingress.keeping import KEEP_SECONDS
 from local.postgres import Postgres
 from local.valkey import Valkey
 from tests.front_door import front_door, hinted, raw, stripe_event
@@ -115,7 +116,7 @@ async def test_f23_a_database_that_froze_is_not_waited_for_and_goes_on_where_it_
         await until(lambda: is_ready(door.http.get))
 
         assert {answer.status_code for answer in answers} == {503}
-        assert took < 5.5  # with a second for this machine
+        assert took < 2 * KEEP_SECONDS  # who waited behind another would be there twice as long
         assert (await door.stripe(raw(stripe_event()))).status_code == 200
 
 
@@ -135,7 +136,7 @@ async def test_f23_nobody_waits_longer_behind_a_queue(pool: Pool, database_url: 
             took = time.monotonic() - begun
 
         assert {answer.status_code for answer in answers} == {503}
-        assert took < 5.5  # with a second for this machine
+        assert took < 2 * KEEP_SECONDS  # who waited behind another would be there twice as long
         assert (await door.stripe(raw(stripe_event()))).status_code == 200
 
 

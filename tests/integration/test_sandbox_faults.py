@@ -11,10 +11,16 @@ import pytest
 import requests
 import stripe
 
-from tests.sandboxes import RAZORPAY_KEY, STRIPE_KEY, Sandbox, running_sandbox
+from tests.sandboxes import DECLINED, PAYS, RAZORPAY_KEY, STRIPE_KEY, Sandbox, running_sandbox
 
 #: Stripe's client hands its form to httpx in a way that httpx has deprecated.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
+
+
+ORDERABLE = (
+    "drop duplicate delay reorder sameSecond twoEvents oldSecret wrongSignature"
+    " apiErrors timeout cutAfterCommit lateAuthorisation amountMismatch seed"
+).split()
 
 
 @pytest.fixture
@@ -58,6 +64,14 @@ def test_faults_are_told_with_their_seed_and_cleared_by_nothing(sandbox: Sandbox
         ({"apiErrors": {"503": 1}}, "unknown in apiErrors: 503"),
         ({"apiErrors": {"500": 0.6, "429": 0.6}}, "more than 1"),
         ({"seed": "x"}, "whole number"),
+        ({"seed": -1}, "from 0 to 9007199254740991"),
+        ({"seed": 2**53}, "from 0 to 9007199254740991"),
+        ({"seed": True}, "whole number"),
+        ({"twoEvents": 2}, "twoEvents must be"),
+        ({"wrongSignature": []}, "wrongSignature must be"),
+        ({"amountMismatch": None}, "amountMismatch must be"),
+        ({"oldSecret": 1}, "SANDBOX_STRIPE_OLD_WEBHOOK_SECRET"),
+        ({"x" * 5000: 1}, f"unknown faults: {'x' * 40};"),
     ],
 )
 def test_an_order_that_cannot_be_is_refused_and_changes_nothing(
@@ -70,6 +84,21 @@ def test_an_order_that_cannot_be_is_refused_and_changes_nothing(
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_faults")
     assert says in answer.json()["detail"]
     assert sandbox.ask("faults") == before
+
+
+def test_every_fault_is_told_with_its_kind_and_a_sentence(sandbox: Sandbox) -> None:
+    known = sandbox.ask("faults/known")
+
+    kinds = {name: fault["kind"] for name, fault in known.items()}
+    assert list(known) == ORDERABLE
+    assert {name for name, kind in kinds.items() if kind != "rate"} == {"delay", "timeout", "apiErrors", "seed"}
+    assert (kinds["delay"], kinds["timeout"], kinds["apiErrors"], kinds["seed"]) == (
+        "seconds",
+        "seconds",
+        "rates",
+        "number",
+    )
+    assert all(fault["says"].endswith(".") for fault in known.values())
 
 
 def test_the_same_seed_gives_the_same_faults(sandbox: Sandbox) -> None:
@@ -169,6 +198,70 @@ def test_an_answer_is_withheld_although_the_work_is_done(sandbox: Sandbox) -> No
         client.order.create(order, timeout=0.5)
 
     assert len(sandbox.objects("razorpay", "order")) == 1
+
+
+async def test_stripe_takes_a_cent_less_and_every_object_and_event_says_so(sandbox: Sandbox) -> None:
+    session_id = sandbox.session()
+    sandbox.control("faults", {"amountMismatch": 1})
+
+    declined, paid = sandbox.pay(session_id, DECLINED), sandbox.pay(session_id, PAYS)
+
+    async with sandbox.stripe() as client:
+        session = await client.v1.checkout.sessions.retrieve_async(session_id, {"expand": ["line_items"]})
+        intent = await client.v1.payment_intents.retrieve_async(paid["payment"], {"expand": ["latest_charge"]})
+    (line,) = session.line_items.data if session.line_items else []
+    charge = intent.latest_charge
+    assert (declined["outcome"], paid["outcome"]) == ("declined", "paid")
+    assert isinstance(charge, stripe.Charge)
+    assert (session.amount_subtotal, session.amount_total, line.amount_total) == (4900, 4899, 4899)
+    assert session.total_details is not None
+    assert session.total_details.amount_discount == 1
+    assert (intent.amount, intent.amount_received) == (charge.amount, charge.amount_captured) == (4899, 4899)
+    told = {event["type"]: event["data"]["object"] for event in sandbox.objects("stripe", "event")}
+    assert told["checkout.session.completed"]["amount_total"] == 4899
+    assert told["payment_intent.succeeded"]["amount_received"] == told["charge.succeeded"]["amount_captured"] == 4899
+
+
+def test_a_delayed_method_settles_a_cent_less(sandbox: Sandbox) -> None:
+    session_id = sandbox.session()
+    sandbox.control("faults", {"amountMismatch": 1})
+
+    sandbox.pay(session_id, method="delayed", settleAfter=60)
+    sandbox.control("clock", {"advance": 61})
+
+    (intent,), (session,) = sandbox.objects("stripe", "payment_intent"), sandbox.objects("stripe", "checkout.session")
+    told = {event["type"]: event["data"]["object"] for event in sandbox.objects("stripe", "event")}
+    assert (intent["amount_received"], session["amount_total"], session["payment_status"]) == (4899, 4899, "paid")
+    assert told["checkout.session.completed"]["amount_total"] == 4899
+    assert told["checkout.session.async_payment_succeeded"]["amount_total"] == 4899
+
+
+def test_razorpay_takes_a_paisa_less_and_every_entity_and_event_says_so(sandbox: Sandbox) -> None:
+    link_id = sandbox.link()
+    sandbox.control("faults", {"amountMismatch": 1})
+
+    paid = sandbox.pay(link_id, PAYS)
+
+    with sandbox.razorpay() as client:
+        payment, link = client.payment.fetch(paid["payment"]), client.payment_link.fetch(link_id)
+        order = client.order.fetch(payment["order_id"])
+    told = {event["event"]: event["payload"] for event in sandbox.objects("razorpay", "event")}
+    assert (payment["amount"], payment["base_amount"], payment["status"]) == (49899, 49899, "captured")
+    assert (link["amount"], link["amount_paid"], link["payments"][0]["amount"]) == (49900, 49899, 49899)
+    assert (order["amount"], order["amount_paid"], order["amount_due"], order["status"]) == (49900, 49899, 1, "paid")
+    assert told["payment.captured"]["payment"]["entity"]["amount"] == 49899
+    assert told["order.paid"]["order"]["entity"]["amount_paid"] == 49899
+    assert told["payment_link.paid"]["payment_link"]["entity"]["amount_paid"] == 49899
+
+
+def test_without_the_fault_exactly_what_was_asked_is_taken(sandbox: Sandbox) -> None:
+    sandbox.control("faults", {"amountMismatch": 0})
+
+    sandbox.pay(sandbox.session())
+    sandbox.pay(sandbox.link())
+
+    assert [each["amount_received"] for each in sandbox.objects("stripe", "payment_intent")] == [4900]
+    assert [each["amount"] for each in sandbox.objects("razorpay", "payment")] == [49900]
 
 
 def test_faults_outlive_a_restart(tmp_path: Path) -> None:

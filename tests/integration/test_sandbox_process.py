@@ -20,6 +20,9 @@ from starlette.responses import PlainTextResponse
 
 from sandbox.loopback import LoopbackOnly
 from tests.sandboxes import (
+    ASKS,
+    OLD_RAZORPAY_SECRET,
+    OLD_STRIPE_SECRET,
     PAYS,
     RAZORPAY_SECRET,
     STRIPE_KEY,
@@ -128,12 +131,18 @@ def test_the_environment_says_what_the_command_line_does_not(tmp_path: Path, rec
 
 
 def test_what_it_writes_is_for_its_owner_and_holds_no_secret_of_the_environment(tmp_path: Path) -> None:
-    environment = {"SANDBOX_STRIPE_WEBHOOK_SECRET": STRIPE_SECRET, "SANDBOX_RAZORPAY_WEBHOOK_SECRET": RAZORPAY_SECRET}
+    environment = {
+        "SANDBOX_STRIPE_WEBHOOK_SECRET": STRIPE_SECRET,
+        "SANDBOX_RAZORPAY_WEBHOOK_SECRET": RAZORPAY_SECRET,
+        "SANDBOX_STRIPE_OLD_WEBHOOK_SECRET": OLD_STRIPE_SECRET,
+        "SANDBOX_RAZORPAY_OLD_WEBHOOK_SECRET": OLD_RAZORPAY_SECRET,
+    }
     urls = ("--stripe-webhook-url", "http://127.0.0.1:9/s", "--razorpay-webhook-url", "http://127.0.0.1:9/r")
     data = tmp_path / "data"
 
     with _process("--data-dir", str(data), *urls, **environment) as process:
         sandbox = _ready(process)
+        sandbox.control("faults", {"oldSecret": 1})
         sandbox.pay(_link(sandbox, "order-1"))
         httpx.post(f"{sandbox.url}/stripe/v1/customers", auth=(STRIPE_KEY, ""), trust_env=False)
         modes = {stat.S_IMODE(path.stat().st_mode) for path in data.iterdir()}
@@ -142,6 +151,31 @@ def test_what_it_writes_is_for_its_owner_and_holds_no_secret_of_the_environment(
     assert modes == {0o600}
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
     assert not [each for each in (*environment.values(), STRIPE_KEY) if each.encode() in written]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [(("--seed", "7"), {}), ((), {"SANDBOX_SEED": "7"}), (("--seed", "7"), {"SANDBOX_SEED": "8"})],
+)
+def test_a_seed_makes_two_processes_the_same(
+    tmp_path: Path, arguments: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    made = []
+    for name, more in (("first", arguments), ("second", ("--seed", "7"))):
+        with _process("--data-dir", str(tmp_path / name), *more, **environment) as process:
+            sandbox = _ready(process)
+            made.append((sandbox.customer()["id"], sandbox.link(), sandbox.control("faults", {"drop": 1})["seed"]))
+
+    assert made[0] == made[1]
+
+
+@pytest.mark.parametrize("seed", ["-1", "x", "1.5", "٣", "9007199254740992", "9" * 5000])
+def test_a_seed_that_cannot_be_is_refused_by_name(tmp_path: Path, seed: str) -> None:
+    with _process("--data-dir", str(tmp_path / "data"), SANDBOX_SEED=seed) as process:
+        _, said = process.communicate(timeout=20)
+
+    assert process.returncode == 2
+    assert "--seed: the seed must be a whole number from 0 to 9007199254740991" in said
 
 
 def test_an_occupied_port_is_said_in_one_sentence(tmp_path: Path) -> None:
@@ -189,7 +223,7 @@ def test_two_do_not_share_a_directory(tmp_path: Path) -> None:
 
 
 def test_it_imports_nothing_of_ours() -> None:
-    allowed = {"sandbox", "starlette", "uvicorn", "httpx", "jinja2", *sys.stdlib_module_names}
+    allowed = {"sandbox", "starlette", "uvicorn", "httpx", "jinja2", "markupsafe", *sys.stdlib_module_names}
 
     imported = {
         (alias.name if isinstance(node, ast.Import) else node.module or "").split(".")[0]
@@ -272,6 +306,8 @@ def test_a_form_on_some_web_page_gives_no_orders(unchanged: Sandbox, content_typ
     [
         ("pay", {}, "invalid_session"),
         ("pay", {"session": "nonsense", "card": PAYS}, "unknown_session"),
+        ("pay", {"session": "cs_" + "x" * 5000, "card": PAYS}, "invalid_session"),
+        ("pay", {"session": "cs_test_none", "card": PAYS, "authenticate": []}, "invalid_authenticate"),
         ("pay", {"session": "cs_test_none", "card": PAYS}, "not_payable"),
         ("pay", {"session": "cs_test_none", "card": "5555555555554444"}, "invalid_card"),
         ("pay", {"session": "cs_test_none"}, "invalid_card"),
@@ -280,6 +316,20 @@ def test_a_form_on_some_web_page_gives_no_orders(unchanged: Sandbox, content_typ
         ("pay", {"session": "plink_none", "method": "upi", "vpa": "me@bank"}, "invalid_vpa"),
         ("pay", {"session": "plink_none", "method": "cash"}, "invalid_method"),
         ("pay", {"session": "plink_none", "card": PAYS, "late": -1}, "invalid_late"),
+        ("pay", {"session": "plink_none", "card": ASKS, "late": 60}, "invalid_late"),
+        ("pay", {"session": "plink_none", "method": "upi", "vpa": "failure@razorpay", "late": 60}, "invalid_late"),
+        ("pay", {"session": "plink_none", "method": []}, "invalid_method"),
+        ("pay", {"session": "plink_none", "card": PAYS, "method": "delayed"}, "invalid_method"),
+        ("pay", {"session": "cs_test_none", "method": "upi", "vpa": "success@razorpay"}, "invalid_method"),
+        ("pay", {"session": "cs_test_none", "card": PAYS, "settleAfter": 60}, "meaningless_fields"),
+        ("pay", {"session": "cs_test_none", "card": PAYS, "late": 60}, "meaningless_fields"),
+        (
+            "pay",
+            {"session": "cs_test_none", "card": PAYS, "method": "delayed", "authenticate": True},
+            "meaningless_fields",
+        ),
+        ("pay", {"session": "plink_none", "card": PAYS, "vpa": "success@razorpay"}, "meaningless_fields"),
+        ("pay", {"session": "plink_none", "card": PAYS, "settleAfter": 60}, "meaningless_fields"),
         ("settings", {"razorpayAutoCapture": "no"}, "invalid_settings"),
         ("settings", {"colour": True}, "unknown_fields"),
         ("clock", {"back": 1}, "unknown_fields"),

@@ -73,7 +73,18 @@ def test_a_secret_is_base64_with_or_without_its_prefix_and_padding(secret: str) 
 
 
 @pytest.mark.parametrize(
-    "secret", ["", "whsec_", "whsec_!!!", "---", "my secret words", "whsec_A", "whsec_c2hvcnQ=", "A" * 40 + "!!!!"]
+    "secret",
+    [
+        "",
+        "whsec_",
+        "whsec_!!!",
+        "---",
+        "my secret words",
+        "whsec_A",
+        "whsec_c2hvcnQ=",
+        "whsec_é" * 8,
+        "A" * 40 + "!!!!",
+    ],
 )
 def test_a_secret_that_is_short_or_no_base64_is_refused_and_not_shown(secret: str) -> None:
     with pytest.raises(WrongSetting, match="NOTIFY_SECRET") as wrong:

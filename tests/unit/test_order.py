@@ -124,6 +124,8 @@ CASES: list[tuple[str, Order, OrderEvent, Outcome | type[Outcome]]] = [
     ("a late decline of another attempt",    order(PAID, taken("pi_1")),                      declined("pi_0", final=True), Stale),
     ("declined while money is under review", order(PENDING, taken("pi_1", Standing.MISMATCHED, NINE)), declined("pi_2", final=True), Record(DECLINED)),
     ("declined, told after the end",         order(CANCELLED),                                declined(),                Record(DECLINED)),
+    ("declined, told after held money",      order(CANCELLED, taken("pi_1", Standing.HELD)),  declined(),                Record(DECLINED)),
+    ("declined, told after a wrong amount",  order(PENDING, taken("pi_1", Standing.MISMATCHED, NINE)), declined(),       Record(DECLINED)),
     ("declined for good, told after the end", order(CANCELLED),                               declined(final=True),      Record(DECLINED)),
     ("declined once more after it failed",   order(FAILED),                                   declined(),                Stale),
     # The session ends.

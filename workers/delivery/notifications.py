@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -79,7 +78,7 @@ def _key(secret: str, least: int) -> bytes:
     text = secret.removeprefix("whsec_").rstrip("=")
     try:
         key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and a letter that is not ASCII another
         key = b""
     if len(key) < least:
         raise WrongSetting(f"NOTIFY_SECRET must be whsec_ and the base64 of at least {least} random bytes")

@@ -1,0 +1,1 @@
+"""Applications that use Counterfoil, as anybody might write them."""

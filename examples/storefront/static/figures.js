@@ -1,0 +1,17 @@
+// Amounts and times as people write them.
+
+const LANGUAGE = document.documentElement.lang;
+
+// Whole numbers in minor units: how many decimals that is, only the currency knows (two for USD, none for JPY).
+export const money = (minor, currency, options = {}) => {
+  const format = new Intl.NumberFormat(LANGUAGE, { style: "currency", currency: currency.toUpperCase(), ...options });
+  return format.format(minor / 10 ** format.resolvedOptions().maximumFractionDigits);
+};
+
+export const price = (minor, currency) => money(minor, currency, { trailingZeroDisplay: "stripIfInteger" });
+
+export const when = (text) =>
+  new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
+
+export const GATEWAYS = { stripe: "Stripe", razorpay: "Razorpay" };
+export const gatewayName = (name) => GATEWAYS[name] ?? name ?? "the payment provider";
