@@ -35,8 +35,7 @@ COPY schedules schedules
 COPY console console
 USER 10001
 EXPOSE 8000
-# For the ingress and the checkout. The others listen nowhere: switch it off for them, and let their supervisor see
-# them end.
+# Every process answers there while it lives; only the release ends by itself.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/healthz', timeout=2)"]
 CMD ["python", "-m", "ingress"]

@@ -1,7 +1,7 @@
 # Two commands matter: `make up` runs everything on this machine, `make test` proves it.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up test demo lint check bench
+.PHONY: help setup up test demo lint check bench simulate
 
 # The first that is new enough; PYTHON=... chooses another.
 PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
@@ -12,7 +12,7 @@ BIN := .venv/bin
 ARGS ?=
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/complete ## make .venv and install into it, once
 
@@ -35,6 +35,10 @@ check: lint test ## lint and test
 
 bench: setup ## the benchmarks, as ratios to their baselines
 	@exec $(BIN)/python -m bench $(ARGS)
+
+simulate: setup ## customers buy while everything breaks, then every promise is checked; SEED= PAYMENTS= MINUTES=
+	@exec $(BIN)/python -m tests.simulation --keep-bounds $(if $(SEED),--seed $(SEED)) \
+		$(if $(PAYMENTS),--payments $(PAYMENTS)) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 # Made last, so that a setup that was cut short is done again.
 .venv/complete: pyproject.toml constraints.txt local/setup.py

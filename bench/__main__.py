@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from bench import hints, ingest
+from bench import bell, hints, ingest
 from db.migrate import migrate
 from local.postgres import Postgres
 from local.valkey import Valkey
@@ -17,6 +17,7 @@ async def measure(database_url: str, redis_url: str) -> None:
     await migrate(database_url)
     print(await ingest.measure(database_url, redis_url), flush=True)
     print(await hints.measure(redis_url), flush=True)
+    print(await bell.measure(redis_url), flush=True)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from checkout.access import Access
 from checkout.callers import Callers
+from checkout.healing import Healing
 from checkout.idempotency import HEADER as IDEMPOTENCY_KEY
 from checkout.limiting import RATE_HEADERS, Limiter
 from checkout.metrics import Metrics
@@ -77,7 +78,8 @@ def build(values: Values) -> Starlette:
 
     plans = Plans(record, callers, clients)
     payments = Payments(record, callers, limiter, clients, counter, metrics, values.open_seconds, values.body_seconds)
-    orders = Orders(record, callers, addresses)
+    healing = Healing(record, clients, values.book)
+    orders = Orders(record, callers, addresses, healing)
     access = Access(record, callers, values.book.clock)
     shown = pages(record, values.page_tokens, values.return_url)
     described = description(values.app_url)
@@ -90,6 +92,7 @@ def build(values: Values) -> Starlette:
             clients.update(values.make_clients())
             for client in clients.values():
                 stack.push_async_callback(client.aclose)
+            await stack.enter_async_context(healing)
             yield
 
     async def healthz(_: Request) -> Response:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from checkout.callers import Callers
+from checkout.healing import Healing
 from checkout.page_addresses import PageAddresses
 from checkout.record import Record
 from checkout.standing import describe, order_id_of
@@ -33,6 +34,7 @@ class Orders:
     record: Record
     callers: Callers
     addresses: PageAddresses
+    healing: Healing
 
     async def show_status(self, request: Request) -> Response:
         """For the owner, by their token; or for our own page, by the page's token (``?token=``), this order alone."""
@@ -46,6 +48,7 @@ class Orders:
         if order is None:
             # The same answer for another user's order as for one that never was.
             raise Problem(404, "order_not_found", "You have no such order.")
+        self.healing.offer(order)
         return JSONResponse(describe(order))
 
     async def list_orders(self, request: Request) -> Response:

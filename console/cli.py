@@ -13,7 +13,13 @@ from typing import Annotated
 import typer
 
 from console import development
+from console.dead import dead_app
+from console.events import events_app
+from console.jobs import jobs_app
+from console.options import DataDir, refuse, setting
+from console.queues import queues_app
 from console.sandbox import sandbox_app
+from console.status import status_app
 
 app = typer.Typer(
     help="A self-hosted payments backend: the desk.",
@@ -23,17 +29,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-DataDir = Annotated[
-    Path,
-    typer.Option(
-        envvar="COUNTERFOIL_DATA_DIR",
-        help="Where the development stack keeps its data and its settings.",
-        show_default=".counterfoil in the project",
-    ),
-]
-
 plans_app = typer.Typer(help="What is for sale.", no_args_is_help=True)
 app.add_typer(plans_app, name="plans")
+# Without a name its command is ours.
+app.add_typer(status_app)
+app.add_typer(queues_app, name="queues")
+app.add_typer(events_app, name="events")
+app.add_typer(dead_app, name="dead")
+app.add_typer(jobs_app, name="jobs")
 app.add_typer(sandbox_app, name="sandbox")
 
 
@@ -139,18 +142,3 @@ def list_plans(
     except plans.PlansRefused as error:
         raise refuse(str(error)) from error
     typer.echo(json.dumps([asdict(plan) for plan in found], indent=2) if as_json else plans.table(found))
-
-
-def setting(name: str, data_dir: Path) -> str:
-    """From the environment, else from the development stack's own file."""
-    development.adopt(data_dir, os.environ)
-    value = os.environ.get(name)
-    if not value:
-        raise refuse(f"{name} is not set, and no development stack was ever started in {data_dir}.", 2)
-    return value
-
-
-def refuse(sentence: str, code: int = 1) -> typer.Exit:
-    """Say on stderr why the command ends without its work; to be raised."""
-    typer.echo(f"counterfoil: {sentence}", err=True)
-    return typer.Exit(code)

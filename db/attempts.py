@@ -137,6 +137,11 @@ async def mark_unknown(tx: Tx, attempt_id: UUID, error: str) -> None:
     )
 
 
+async def let_go(tx: Tx, attempt_id: UUID) -> None:
+    """We call no more, and have learnt nothing that stands elsewhere."""
+    await tx.execute("UPDATE payment_attempts SET calling_until = '-infinity' WHERE id = $1", attempt_id)
+
+
 async def close(tx: Tx, order_id: UUID, session_id: str) -> None:
     """The gateway says that this page is over. It may tell us before we have written down that it exists."""
     await tx.execute(

@@ -1,12 +1,16 @@
-"""Differences that a person must look at: opened once, with both sides' figures."""
+"""Differences that a person must look at: opened once, with both sides' figures. What has passed, the clock closes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from db.pool import Tx
+
+#: In place of a person's name: it was seen to have passed.
+THE_CLOCK = "the clock"
 
 
 async def open_discrepancy(
@@ -40,3 +44,37 @@ async def open_discrepancy(
         proposed_action,
         fingerprint,
     )
+
+
+async def reopen(tx: Tx, fingerprint: str) -> bool:
+    """It is back, after the clock had closed it; whether it was so. What a person has closed stays closed."""
+    opened = await tx.execute(
+        """
+        UPDATE discrepancies SET state = 'open', closed_at = NULL, closed_by = NULL, created_at = now()
+         WHERE fingerprint = $1 AND closed_by = $2
+        """,
+        fingerprint,
+        THE_CLOCK,
+    )
+    return opened == "UPDATE 1"
+
+
+async def opened_at(tx: Tx, fingerprint: str) -> datetime | None:
+    """Since when it is open; None while it is not."""
+    opened: datetime | None = await tx.fetchval(
+        "SELECT created_at FROM discrepancies WHERE fingerprint = $1 AND state = 'open'", fingerprint
+    )
+    return opened
+
+
+async def cure(tx: Tx, fingerprint: str) -> bool:
+    """It is no more, and nobody had to do anything about it; whether it had been open."""
+    cured = await tx.execute(
+        """
+        UPDATE discrepancies SET state = 'resolved', closed_at = now(), closed_by = $2
+         WHERE fingerprint = $1 AND state = 'open'
+        """,
+        fingerprint,
+        THE_CLOCK,
+    )
+    return cured == "UPDATE 1"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 
@@ -21,3 +21,8 @@ def new_id() -> UUID:
 def first_id_of(moment: datetime) -> UUID:
     """The smallest id that ``new_id`` can give at that moment or later."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def time_of(made: UUID) -> datetime:
+    """When ``new_id`` gave this id."""
+    return datetime.fromtimestamp((made.int >> 80) / 1000, UTC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -24,12 +25,15 @@ UNAVAILABLE: tuple[type[BaseException], ...] = (
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that was told FATAL between two messages of one statement
     asyncpg.InsufficientResourcesError,
     asyncpg.OperatorInterventionError,
     asyncpg.PostgresSystemError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
 )
+
+NO_ANSWER: tuple[type[BaseException], ...] = (*UNAVAILABLE, asyncpg.PostgresError)
 
 
 async def _prepare(connection: Tx) -> None:
@@ -59,3 +63,12 @@ async def open_pool(url: str, *, name: str, min_size: int = 0, max_size: int = 1
             "timezone": "UTC",
         },
     )
+
+
+async def answers(pool: Pool, *, seconds: float = 1.0) -> bool:
+    """Whether the database answers now: an empty transaction is a round trip without a statement."""
+    try:
+        async with asyncio.timeout(seconds), pool.acquire() as connection, connection.transaction():
+            return True
+    except NO_ANSWER:
+        return False

@@ -10,11 +10,12 @@ from db.pool import Tx
 
 @dataclass(frozen=True, slots=True)
 class OrderStory:
-    """An order as it stands, with what follows it. ``effects`` maps each kind to its status."""
+    """An order as it stands, with what follows it. ``effects`` maps each kind to its status, ``payments`` each id."""
 
     status: str
     failure_reason: str | None
     has_access: bool
+    payments: dict[str, str]
     effects: dict[str, str]
     discrepancies: tuple[str, ...]
     moves: tuple[str, ...]
@@ -36,6 +37,8 @@ async def of_order(tx: Tx, order_id: UUID) -> OrderStory:
         """
         SELECT o.status, o.failure_reason,
                EXISTS (SELECT FROM entitlements e WHERE e.order_id = o.id AND e.active) AS has_access,
+               (SELECT coalesce(jsonb_object_agg(p.gateway_payment_id, p.status), '{}')
+                  FROM payments p WHERE p.order_id = o.id) AS payments,
                (SELECT coalesce(jsonb_object_agg(f.kind, f.status), '{}') FROM effects f WHERE f.order_id = o.id)
                    AS effects,
                ARRAY(SELECT d.kind FROM discrepancies d WHERE d.order_id = o.id ORDER BY d.created_at, d.kind)
@@ -52,6 +55,7 @@ async def of_order(tx: Tx, order_id: UUID) -> OrderStory:
         status=row["status"],
         failure_reason=row["failure_reason"],
         has_access=row["has_access"],
+        payments=row["payments"],
         effects=row["effects"],
         discrepancies=tuple(row["discrepancies"]),
         moves=tuple(row["moves"]),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
@@ -165,14 +165,33 @@ class Captured:
     observed: Observed
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the gateway sends its webhooks, as it says itself. ``event_types`` may hold ``*``, which is every type."""
+
+    id: str
+    url: str
+    is_enabled: bool
+    api_version: str | None
+    event_types: frozenset[str]
+
+
 class Client(Protocol):
     """One account at one gateway. Made in, used by and closed in one event loop.
 
     Calls are paced, bounded by ``patience``, and tried again where trying again is safe.
+    ``lists_events``: the gateway keeps a list of its events, from which missed ones can be had.
+    ``late_for``: how long after its page has ended a payment may still succeed, without anybody's doing.
     """
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def lists_events(self) -> bool: ...
+
+    @property
+    def late_for(self) -> timedelta: ...
 
     def freeze(self, order: SessionOrder) -> Json | Refused:
         """The whole request for a session, expiry included, as it will be sent: pure, and fit for a JSON column.
@@ -232,6 +251,10 @@ class Client(Protocol):
 
         A gateway that keeps no such list (Razorpay) gives none: its objects are swept instead.
         """
+        ...
+
+    async def list_endpoints(self, patience: Patience = BACKGROUND) -> tuple[Endpoint, ...] | Refused | Unknown | None:
+        """Where webhooks are sent to, all of them; None where the gateway does not tell."""
         ...
 
     async def aclose(self) -> None: ...

@@ -97,6 +97,7 @@ class Gateway:
     ``envelope(headers, event)`` reads the wrapping of a verified event.
     ``is_redelivery(first, second)`` says whether two bodies under one event id are the same event told twice.
     ``translate(event)`` gives the fact in our words. It never raises but ``TranslationError``.
+    ``event_types`` are the types in which it finds one.
     ``signature_headers`` are kept with the event as evidence; ``signs_event_id`` says whether the id is in the signed
     bytes (Razorpay's is not).
     """
@@ -108,3 +109,4 @@ class Gateway:
     envelope: Callable[[Headers, Json], Envelope]
     is_redelivery: Callable[[Json, Json], bool]
     translate: Callable[[Json], Observed | Unhandled]
+    event_types: frozenset[str]

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
-from prometheus_client.core import CounterMetricFamily
-from prometheus_client.registry import Collector
 
 from workers.hints import Hints
+from workers.metrics import HintCounters
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 ROWS = (1, 2, 5, 10, 20, 50, 100)
@@ -43,16 +40,5 @@ class Metrics:
             buckets=ROWS,
             registry=self.registry,
         )
-        self.registry.register(_HintCounters(hints))
+        self.registry.register(HintCounters(hints))
         ProcessCollector(registry=self.registry)
-
-
-class _HintCounters(Collector):
-    def __init__(self, hints: Hints) -> None:
-        self._hints = hints
-
-    def collect(self) -> Iterator[CounterMetricFamily]:
-        yield CounterMetricFamily("counterfoil_hints_sent", "Hints written to Redis.", value=self._hints.sent)
-        yield CounterMetricFamily(
-            "counterfoil_hints_dropped", "Hints left to the sweep: Redis was away.", value=self._hints.dropped
-        )

@@ -2,6 +2,7 @@
 
 | same bytes      | same event: counted                                                                            |
 | same id, and    |                                                                                                |
+|   our own copy  | same event: counted; what its gateway signed takes the place of what we fetched                |
 |   a redelivery  | same event: counted (the gateway rendered it anew, say for another API version)                |
 |   id is signed  | the gateway contradicts itself: both are kept, the second for a person to look at (F60)        |
 |   id unsigned   | anyone could have written that id beside it: kept and worked, the signed body is what counts   |
@@ -12,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from db import webhook_events
+from db import backfilled, webhook_events
 from db.discrepancies import open_discrepancy
 from db.pool import Tx
 from db.webhook_events import Arrival, Twin
@@ -34,12 +35,17 @@ async def recognise(tx: Tx, gateway: Gateway, arrival: Arrival, event: Json) -> 
     twin = await webhook_events.twin(tx, arrival)
     if twin is None:
         return None
-    if twin.same_body or _is_told_again(gateway, twin, event):
+    if twin.same_body or await _replaces_copy(tx, gateway, twin, arrival) or _is_told_again(gateway, twin, event):
         delivery = await webhook_events.count_delivery(tx, twin.id)
         return Kept(delivery.id, duplicate=True, owed=delivery.owed)
     if gateway.signs_event_id:
         return await _keep_contradiction(tx, arrival, twin)
     return await _keep_by_body(tx, arrival)
+
+
+async def _replaces_copy(tx: Tx, gateway: Gateway, twin: Twin, arrival: Arrival) -> bool:
+    """We had fetched this event ourselves, and hold it in bytes of our own. Signed bytes are the better evidence."""
+    return gateway.signs_event_id and await backfilled.replace(tx, twin.id, arrival)
 
 
 def _is_told_again(gateway: Gateway, twin: Twin, event: Json) -> bool:

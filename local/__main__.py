@@ -7,7 +7,9 @@ from typing import Annotated
 import typer
 
 from console import development
-from console.cli import DataDir, app, refuse
+from console.__main__ import load
+from console.cli import app
+from console.options import DataDir, refuse
 
 
 @app.command()
@@ -27,4 +29,4 @@ def up(
 
 
 if __name__ == "__main__":
-    app(prog_name="counterfoil")
+    app(prog_name="counterfoil", obj=load)

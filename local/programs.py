@@ -65,7 +65,9 @@ class Program:
         """Wherever it is started, it finds our folders before any other of the same name."""
         own = {"HOST": LOOPBACK, "PYTHONPATH": str(PROJECT), "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
         own["NO_PROXY"] = f"{LOOPBACK},localhost,{self.environment.get('NO_PROXY', '')}".rstrip(",")
-        return {**self.environment, **own, **({"PORT": str(self.port)} if self.port else {})}
+        # A PORT of the developer's shell is nobody's here: several would fight over it.
+        given = {name: value for name, value in self.environment.items() if name != "PORT"}
+        return {**given, **own, **({"PORT": str(self.port)} if self.port else {})}
 
     def is_ready(self, pid: int, *, announced: bool) -> bool:
         del pid

@@ -20,6 +20,9 @@ Act = Callable[[str], None]
 #: How long the clock sleeps at most when it has nothing to do; a wake-up cuts it short.
 IDLE_SECONDS = 60.0
 
+#: Before any moment that anything falls due at.
+BEFORE_ALL = -1.0
+
 log = logging.getLogger(__name__)
 
 
@@ -90,9 +93,9 @@ class Agenda:
     def strike(self, what: str, subject: str) -> None:
         self._store.run("DELETE FROM agenda WHERE what = ? AND subject = ?", what, subject)
 
-    def next_at(self) -> float | None:
-        """When the first entry falls due."""
-        first: float | None = self._store.run("SELECT min(at) AS at FROM agenda")[0]["at"]
+    def next_at(self, after: float = BEFORE_ALL) -> float | None:
+        """When the first entry falls due, of those that do after a moment."""
+        first: float | None = self._store.run("SELECT min(at) AS at FROM agenda WHERE at > ?", after)[0]["at"]
         return first
 
     def first(self) -> dict[str, object] | None:
@@ -119,8 +122,8 @@ class Agenda:
 class Mail(Protocol):
     """The other thing that waits for its time: webhooks, and their retries."""
 
-    def next_at(self) -> float | None:
-        """When the next one is to be sent."""
+    def next_at(self, after: float = BEFORE_ALL) -> float | None:
+        """When the next one is to be sent, of those that are after a moment."""
 
     def send_due(self) -> None:
         """Sets off whatever is to be sent by now."""
@@ -146,21 +149,27 @@ class Timekeeper:
             await self._sleep()
 
     async def advance(self, seconds: float) -> None:
-        """Moves the clock; returns when all that fell due on the way has happened and its webhooks were answered."""
+        """Moves the clock; returns when all that fell due on the way has happened and its webhooks were answered.
+
+        What a receiver sets off while the clock stands still waits for the next moment, or for the end: else one that
+        answers each webhook with something new would hold the clock for ever.
+        """
         async with self._turn:
-            target = self._clock.exact() + seconds
+            target, passed = self._clock.exact() + seconds, BEFORE_ALL
             try:
-                while (moment := self._next()) is not None and moment <= target:
+                while (moment := self._next(passed)) is not None and moment <= target:
                     self._clock.hold(moment)
-                    self._agenda.do_due()
+                    passed = self._clock.exact()
+                    while self._agenda.do_due():
+                        pass  # what happens may set off something else at once
                     self._mail.send_due()
                     await self._mail.settle()
             finally:
                 self._clock.release(target)
         self._woken.set()
 
-    def _next(self) -> float | None:
-        moments = [at for at in (self._agenda.next_at(), self._mail.next_at()) if at is not None]
+    def _next(self, after: float = BEFORE_ALL) -> float | None:
+        moments = [at for at in (self._agenda.next_at(after), self._mail.next_at(after)) if at is not None]
         return min(moments, default=None)
 
     async def _sleep(self) -> None:

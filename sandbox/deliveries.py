@@ -84,10 +84,10 @@ class Deliveries:
         sql = "SELECT * FROM deliveries WHERE state = 'pending' AND next_at <= ? ORDER BY next_at, id"
         return [_read(row) for row in self._store.run(sql, self._clock.exact())]
 
-    def next_at(self) -> float | None:
-        """When the next one that is not on its way already is to be sent."""
-        sql = "SELECT min(next_at) AS at FROM deliveries WHERE state = 'pending'"
-        first: float | None = self._store.run(sql)[0]["at"]
+    def next_at(self, after: float) -> float | None:
+        """When the next one that is not on its way already is to be sent, of those that are after a moment."""
+        sql = "SELECT min(next_at) AS at FROM deliveries WHERE state = 'pending' AND next_at > ?"
+        first: float | None = self._store.run(sql, after)[0]["at"]
         return first
 
     def find(self, delivery_id: int) -> Delivery | None:

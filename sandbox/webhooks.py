@@ -17,7 +17,7 @@ from enum import StrEnum
 
 import httpx
 
-from sandbox.clock import Clock
+from sandbox.clock import BEFORE_ALL, Clock
 from sandbox.deliveries import Deliveries, Delivery
 from sandbox.faults import Faults
 from sandbox.store import Json, Store
@@ -123,9 +123,9 @@ class Post:
         """How many endpoints have not taken this event yet."""
         return self.book.undelivered(event_id)
 
-    def next_at(self) -> float | None:
-        """When the next delivery that is not on its way already is to be sent."""
-        return self.book.next_at()
+    def next_at(self, after: float = BEFORE_ALL) -> float | None:
+        """When the next delivery that is not on its way already is to be sent, of those that are after a moment."""
+        return self.book.next_at(after)
 
     def send_due(self) -> None:
         """Sets off everything that is to be sent by now."""

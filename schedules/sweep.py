@@ -13,7 +13,7 @@ from uuid import UUID
 from db import effects, webhook_events
 from db.pool import Pool, Tx
 from workers.hints import Hints
-from workers.queues import SEND_EFFECT, WORK_WEBHOOK_EVENT, Route
+from workers.queues import REPLAY_WEBHOOK_EVENT, RESEND_EFFECT, SEND_EFFECT, WORK_WEBHOOK_EVENT, Route
 
 #: A queue this deep is not short of hints: more of them would only multiply a backlog that is being worked.
 DEEP_ENOUGH = 1000
@@ -21,7 +21,7 @@ DEEP_ENOUGH = 1000
 #: How long a hint may take to be worked before the sweep repeats it.
 AGAIN_SECONDS = 5.0
 
-Overdue = Callable[[Tx, int], Awaitable[list[UUID]]]
+Overdue = Callable[[Tx, int, str], Awaitable[list[UUID]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,15 +32,21 @@ class Debt:
     overdue: Overdue
 
 
-async def _overdue_events(tx: Tx, limit: int) -> list[UUID]:
-    return await webhook_events.overdue(tx, limit=limit, again_seconds=AGAIN_SECONDS)
+async def _overdue_events(tx: Tx, limit: int, queue: str) -> list[UUID]:
+    return await webhook_events.overdue(tx, limit=limit, again_seconds=AGAIN_SECONDS, queue=queue)
 
 
-async def _overdue_effects(tx: Tx, limit: int) -> list[UUID]:
-    return await effects.overdue(tx, limit=limit, again_seconds=AGAIN_SECONDS)
+async def _overdue_effects(tx: Tx, limit: int, queue: str) -> list[UUID]:
+    return await effects.overdue(tx, limit=limit, again_seconds=AGAIN_SECONDS, queue=queue)
 
 
-DEBTS = (Debt(WORK_WEBHOOK_EVENT, _overdue_events), Debt(SEND_EFFECT, _overdue_effects))
+#: A row is hinted to the queue that it stands in; what a person asked to be worked again stands in one of its own.
+DEBTS = (
+    Debt(WORK_WEBHOOK_EVENT, _overdue_events),
+    Debt(SEND_EFFECT, _overdue_effects),
+    Debt(REPLAY_WEBHOOK_EVENT, _overdue_events),
+    Debt(RESEND_EFFECT, _overdue_effects),
+)
 
 
 async def sweep_once(pool: Pool, hints: Hints) -> int:
@@ -56,7 +62,7 @@ async def sweep_once(pool: Pool, hints: Hints) -> int:
             continue
         room = DEEP_ENOUGH - depth
         async with pool.acquire() as connection, connection.transaction():
-            owed = await debt.overdue(connection, room)
+            owed = await debt.overdue(connection, room, debt.route.queue)
         if owed and await hints.send(debt.route, owed):
             sent += len(owed)
     return sent

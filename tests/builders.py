@@ -13,6 +13,7 @@ from db.ids import new_id
 from db.plans import Plan
 from db.pool import Pool, Tx
 from db.webhook_events import Arrival
+from db.work_attempts import Trouble, TroubleClass
 from payments.events import Observed, OrderEvent, PaymentSucceeded, References
 from payments.money import Money
 from payments.order import LateSuccess
@@ -20,6 +21,7 @@ from workers.apply import Book
 
 TEN = Money(1000, "usd")
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
+TROUBLE = Trouble(TroubleClass.PERMANENT, "unknown_shape", "amount_total is missing", "0123456789abcdef")
 BOOK = Book("counterfoil", LateSuccess.FULFIL, lambda: NOON)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from gateways.client import (
@@ -16,6 +16,7 @@ from gateways.client import (
     Closed,
     Created,
     Doubt,
+    Endpoint,
     GatewayPayment,
     Gone,
     Paid,
@@ -28,6 +29,7 @@ from gateways.client import (
     Unknown,
 )
 from gateways.gateway import Json
+from payments.events import Observed
 from payments.money import Money
 
 #: ``loses``: it acts, and its answer is lost. ``hangs``: no answer in the caller's time. ``deaf``: not even then.
@@ -44,6 +46,11 @@ class FakeClient:
     asked: list[tuple[str, Json]] = field(default_factory=list)
     pages: dict[str, Session] = field(default_factory=dict)
     closed: bool = False
+    #: What has become of every page; while empty, they can be paid.
+    ended: tuple[Observed, ...] = ()
+    looks: int = 0
+    lists_events: bool = False
+    late_for: timedelta = timedelta(0)
 
     @property
     def keys(self) -> list[str]:
@@ -103,10 +110,12 @@ class FakeClient:
     async def fetch_session(
         self, session_id: str, patience: Patience = BACKGROUND
     ) -> SessionState | Gone | Refused | Unknown:
-        del patience
+        self.looks += 1
+        await asyncio.sleep(patience.deadline_seconds if self.mood == "hangs" else 0)
         for session in self.pages.values():
             if session.id == session_id:
-                return SessionState(session, is_open=session.url is not None, observed=())
+                is_open = session.url is not None and not self.ended
+                return SessionState(session, is_open=is_open, observed=self.ended)
         return Gone()
 
     async def close_session(
@@ -146,6 +155,10 @@ class FakeClient:
         nothing: tuple[Json, ...] = ()
         for event in nothing:
             yield event
+
+    async def list_endpoints(self, patience: Patience = BACKGROUND) -> tuple[Endpoint, ...] | Refused | Unknown | None:
+        del patience
+        return None
 
     async def aclose(self) -> None:
         self.closed = True

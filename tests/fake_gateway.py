@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateways.client import (
     BACKGROUND,
@@ -15,6 +15,7 @@ from gateways.client import (
     Closed,
     Created,
     Doubt,
+    Endpoint,
     GatewayPayment,
     Gone,
     Paid,
@@ -27,7 +28,7 @@ from gateways.client import (
     Unknown,
 )
 from gateways.gateway import Json
-from payments.events import Observed, PaymentSucceeded, References
+from payments.events import CheckoutEnded, Observed, PaymentSucceeded, References
 from payments.money import Money
 
 #: What a test makes of one call: before the gateway acts, or after.
@@ -49,6 +50,23 @@ class FakeGateway:
     capture_answers: list[Gone | Refused | Unknown] = field(default_factory=list)
     #: What has become of the pages that are asked about; while empty, they can be paid.
     ended: tuple[Observed, ...] = ()
+    #: What has become of single pages.
+    endings: dict[str, tuple[Observed, ...]] = field(default_factory=dict)
+    #: What comes of closing a page that can be paid; None: it closes, and nothing had been paid.
+    closing: Paid | Gone | Refused | Unknown | None = None
+    #: Nothing is answered, whatever is asked.
+    is_away: bool = False
+    #: While it is set to wait for, no page is told of.
+    holds: asyncio.Event | None = None
+    #: Every question, in order.
+    asked: list[str] = field(default_factory=list)
+    payments: dict[str, GatewayPayment] = field(default_factory=dict)
+    listed: list[GatewayPayment | Refused | Unknown] = field(default_factory=list)
+    events: list[Json | Refused | Unknown] = field(default_factory=list)
+    windows: list[tuple[datetime, datetime, bool]] = field(default_factory=list)
+    endpoints: tuple[Endpoint, ...] | Refused | Unknown | None = None
+    lists_events: bool = True
+    late_for: timedelta = timedelta(0)
 
     def freeze(self, order: SessionOrder) -> Json | Refused:
         if order.plan_id == "unsellable":
@@ -66,7 +84,10 @@ class FakeGateway:
         self, frozen: Json, idempotency_key: str, patience: Patience = LIVE
     ) -> Created | Refused | Unknown:
         self.calls += 1
+        self.asked.append("create")
         await asyncio.sleep(0)
+        if self.is_away:
+            return Unknown(Doubt.TIMED_OUT)
         if self.before and (fault := await self.before.pop(0)()) is not None:
             return fault
         if idempotency_key in self.requests and self.requests[idempotency_key] != frozen:
@@ -86,19 +107,28 @@ class FakeGateway:
     async def find_session(
         self, frozen: Json, patience: Patience = BACKGROUND, *, since: datetime | None = None
     ) -> SessionState | Absent | Refused | Unknown:
+        self.asked.append("find")
+        await asyncio.sleep(0)
+        if self.is_away:
+            return Unknown(Doubt.TIMED_OUT)
         for key, request in self.requests.items():
             if request == frozen:
                 return self._state(self.sessions[key])
         return Absent()
 
     def _state(self, session: Session) -> SessionState:
-        if not self.ended:
+        observed = self.ended or self.endings.get(session.id, ())
+        if not observed:
             return SessionState(session, is_open=True, observed=())
-        return SessionState(replace(session, url=None), is_open=False, observed=self.ended)
+        return SessionState(replace(session, url=None), is_open=False, observed=observed)
 
     async def fetch_session(
         self, session_id: str, patience: Patience = BACKGROUND
     ) -> SessionState | Gone | Refused | Unknown:
+        self.asked.append(f"fetch {session_id}")
+        await (self.holds.wait() if self.holds else asyncio.sleep(0))
+        if self.is_away:
+            return Unknown(Doubt.TIMED_OUT)
         for session in self.sessions.values():
             if session.id == session_id:
                 return self._state(session)
@@ -107,12 +137,27 @@ class FakeGateway:
     async def close_session(
         self, session_id: str, patience: Patience = LIVE
     ) -> Closed | Paid | Gone | Refused | Unknown:
-        return Closed(()) if any(session.id == session_id for session in self.sessions.values()) else Gone()
+        self.asked.append(f"close {session_id}")
+        await asyncio.sleep(0)
+        if self.is_away:
+            return Unknown(Doubt.TIMED_OUT)
+        if self.closing is not None:
+            return self.closing
+        for session in self.sessions.values():
+            if session.id == session_id:
+                end = Observed(self.name, References((), (session_id,), None, session_id), CheckoutEnded(session_id))
+                self.endings[session_id] = (end,)
+                return Closed((end,))
+        return Gone()
 
     async def fetch_payment(
         self, payment_id: str, patience: Patience = BACKGROUND
     ) -> GatewayPayment | Gone | Refused | Unknown:
-        return Gone()
+        self.asked.append(f"payment {payment_id}")
+        await asyncio.sleep(0)
+        if self.is_away:
+            return Unknown(Doubt.TIMED_OUT)
+        return self.payments.get(payment_id, Gone())
 
     async def capture_payment(
         self, payment_id: str, amount: Money, patience: Patience = BACKGROUND
@@ -125,14 +170,28 @@ class FakeGateway:
     async def list_payments(
         self, since: datetime, until: datetime, patience: Patience = BACKGROUND
     ) -> AsyncIterator[GatewayPayment | Refused | Unknown]:
-        return
-        yield
+        self.windows.append((since, until, False))
+        for payment in self.listed:
+            if not isinstance(payment, GatewayPayment) or since <= payment.created_at < until:
+                yield payment
 
     async def list_events(
         self, since: datetime, until: datetime, patience: Patience = BACKGROUND, *, only_undelivered: bool = False
     ) -> AsyncIterator[Json | Refused | Unknown]:
-        return
-        yield
+        """Newest first, as Stripe gives them; those whose ``delivered`` a test has set are not undelivered."""
+        self.windows.append((since, until, only_undelivered))
+        for event in self.events:
+            if isinstance(event, Refused | Unknown):
+                yield event
+                return
+            told = {name: value for name, value in event.items() if name != "delivered"}
+            if since.timestamp() <= event["created"] < until.timestamp() and not (
+                only_undelivered and event.get("delivered")
+            ):
+                yield told
+
+    async def list_endpoints(self, patience: Patience = BACKGROUND) -> tuple[Endpoint, ...] | Refused | Unknown | None:
+        return self.endpoints
 
     async def aclose(self) -> None:
         return

@@ -41,6 +41,7 @@ def effect(kind: str, *, address: str | None = "ada@example.org", **detail: Any)
         address=address,
         attempts=1,
         created_at=datetime(2026, 3, 2, 14, 5, 8, 123456, tzinfo=UTC),
+        claimed_at=datetime(2026, 3, 2, 14, 5, 9, tzinfo=UTC),
     )
 
 

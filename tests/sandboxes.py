@@ -57,6 +57,7 @@ class Receiver:
     status: int = 200
     answer: bytes = b"ok"
     answer_after_seconds: float = 0
+    on_delivery: Callable[[], object] | None = None
 
     def types(self) -> list[str]:
         """What arrived so far, as event types of either gateway."""
@@ -240,6 +241,8 @@ def running_receiver() -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.deliveries.append(Delivery(self.path, headers, body, time.monotonic()))
+            if receiver.on_delivery is not None:
+                receiver.on_delivery()
             time.sleep(receiver.answer_after_seconds)
             self.send_response(receiver.status)
             self.send_header("Content-Length", str(len(receiver.answer)))

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from uuid import UUID
 
 import dramatiq
 from pydantic import SecretStr
@@ -18,7 +19,8 @@ from pydantic import SecretStr
 import logs
 import settings
 from gateways.registry import GATEWAYS
-from workers import actors
+from web.watching import Address
+from workers import actors, one_row
 from workers.apply import Book
 from workers.broker import make_broker
 from workers.clock import business_clock
@@ -28,14 +30,19 @@ from workers.queues import QUEUES
 from workers.services import Services, WorkerValues
 from workers.webhook_events import Account, Desk
 
-#: How often an idle worker looks for new hints; Dramatiq polls, it cannot be woken.
-POLL_MILLISECONDS = 150
+#: How often an idle thread sees whether it is to end. Work wakes it at once.
+IDLE_MILLISECONDS = 1000
 
 #: Work in hand is finished within this long after SIGTERM; what is not is owed by its row.
-STOP_SECONDS = 20
+STOP_SECONDS = 15
+
+#: Then what is open is closed. Whoever hangs even there is ended.
+END_SECONDS = STOP_SECONDS + 13
 
 
-def values_from(environment: settings.Settings, queues: frozenset[str]) -> WorkerValues:
+def values_from(
+    environment: settings.Settings, queues: frozenset[str] = frozenset(QUEUES), threads: int | None = None
+) -> WorkerValues:
     """What the worker needs of the settings, as plain values."""
     desk = Desk(
         gateways=GATEWAYS,
@@ -48,11 +55,14 @@ def values_from(environment: settings.Settings, queues: frozenset[str]) -> Worke
     return WorkerValues(
         database_url=environment.database_url.get_secret_value(),
         redis_url=environment.redis_url.get_secret_value(),
-        threads=environment.worker_threads,
+        threads=threads or environment.worker_threads,
         desk=desk,
         delivery=_delivery_from(environment),
         gateways=environment.gateways,
         queues=queues,
+        # Only where it is set: two workers beside each other cannot both have its default.
+        watched_at=Address(environment.host, environment.port) if "port" in environment.model_fields_set else None,
+        production=environment.is_production,
     )
 
 
@@ -79,39 +89,60 @@ def _listed(text: str | None) -> tuple[str, ...]:
 
 
 def run(values: WorkerValues) -> None:
-    """Work until SIGTERM or Ctrl-C, then finish what is in hand and end, in bounded time even without Redis."""
+    """Work until SIGTERM or Ctrl-C, then finish what is in hand and end, whatever is away; at a second one, at once."""
     services = Services(values)
     broker = make_broker(values.redis_url, services)
     dramatiq.set_broker(broker)
     actors.declare(broker, services)
-
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
     worker = dramatiq.Worker(
-        broker, queues=set(values.queues), worker_threads=values.threads, worker_timeout=POLL_MILLISECONDS
+        broker, queues=set(values.queues), worker_threads=values.threads, worker_timeout=IDLE_MILLISECONDS
     )
+
+    stopping = _stop_on_signals()
     worker.start()
+    if not services.is_open:
+        os._exit(1)  # Dramatiq has logged why, and would wait for messages all the same.
     print("ready", flush=True)  # noqa: T201 - who started us waits for this line
     stopping.wait()
 
-    # With Redis away Dramatiq's stop can raise, and its loop thread would keep a finished process alive for ever.
-    threading.Timer(STOP_SECONDS + 5, os._exit, args=(1,)).start()
+    last_resort = threading.Timer(END_SECONDS, os._exit, (1,))
+    last_resort.daemon = True
+    last_resort.start()
     worker.stop(timeout=STOP_SECONDS * 1000)
+
+
+def _stop_on_signals() -> threading.Event:
+    stopping = threading.Event()
+
+    def stop(number: int, _: object) -> None:
+        if stopping.is_set():
+            os._exit(128 + number)  # as a shell tells it
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    return stopping
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m workers", description=__doc__)
     parser.add_argument("--queues", nargs="+", choices=QUEUES, default=list(QUEUES), help="which queues to work")
+    parser.add_argument("--threads", type=int, choices=range(1, 65), metavar="N", help="in place of WORKER_THREADS")
+    parser.add_argument(
+        "--alone", nargs=2, metavar=("SOURCE", "ID"), help="work one row that may end its process, and nothing else"
+    )
     arguments = parser.parse_args()
     try:
         environment = settings.load()
-        values = values_from(environment, frozenset(arguments.queues))
+        values = values_from(environment, frozenset(arguments.queues), arguments.threads)
         build(values.delivery)  # a channel that cannot be built stops the start, not the first mail
     except (settings.SettingsError, WrongSetting) as error:
         print(f"worker: {error}", file=sys.stderr)  # noqa: T201 - the sentence that the start owes its caller
         return 2
     logs.configure(production=environment.is_production)
+    if arguments.alone:
+        source, row = arguments.alone
+        return one_row.run(values, source, UUID(row))
     run(values)
     return 0
 

@@ -7,8 +7,11 @@ from uuid import UUID
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
-from workers.queues import SEND_EFFECT, WORK_WEBHOOK_EVENT
+from workers.queues import REPLAY_WEBHOOK_EVENT, RESEND_EFFECT, SEND_EFFECT, WORK_WEBHOOK_EVENT
 from workers.services import Services
+
+#: Of what a process has fetched already, the live is begun before the replayed. Dramatiq's least is its first.
+LIVE, REPLAYED = 0, 10
 
 
 def declare(broker: RedisBroker, services: Services) -> None:
@@ -18,7 +21,12 @@ def declare(broker: RedisBroker, services: Services) -> None:
         await services.work(UUID(event_id))
 
     async def send(effect_id: str) -> None:
-        await services.outbound.send(UUID(effect_id))
+        await services.send(UUID(effect_id))
 
-    for route, function in ((WORK_WEBHOOK_EVENT, work), (SEND_EFFECT, send)):
-        dramatiq.actor(broker=broker, queue_name=route.queue, actor_name=route.actor)(function)
+    for route, function, priority in (
+        (WORK_WEBHOOK_EVENT, work, LIVE),
+        (SEND_EFFECT, send, LIVE),
+        (REPLAY_WEBHOOK_EVENT, work, REPLAYED),
+        (RESEND_EFFECT, send, REPLAYED),
+    ):
+        dramatiq.actor(broker=broker, queue_name=route.queue, actor_name=route.actor, priority=priority)(function)

@@ -36,6 +36,7 @@ from payments.order import (
     decide,
 )
 from payments.payment import PaymentStatus, Sighting, Standing, advance, sighted
+from workers.clock import real_time
 
 #: Business time: the development clock moves it, SQL's now() never stands in for it.
 Clock = Callable[[], datetime]
@@ -43,11 +44,15 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """What an application of facts needs beside the transaction: who we are, our policy, and what time it is."""
+    """What an application of facts needs beside the transaction: who we are, our policy, and what time it is.
+
+    ``host``: what ``clock`` would say if no time had been skipped.
+    """
 
     instance_id: str
     late_success: LateSuccess
     clock: Clock
+    host: Clock = real_time
 
 
 @dataclass(frozen=True, slots=True)

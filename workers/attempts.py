@@ -1,7 +1,7 @@
 """Open a hosted page for an order: intent, call, record. Whoever calls it again goes on where it stopped.
 
 1. The order and the attempt, with the whole request and its key, are committed before anything is asked.
-2. The gateway is called outside any transaction. Every way the call can end is a value.
+2. The gateway is called outside any transaction (``workers.asking``). Every way the call can end is a value.
 3. The outcome is written: the page (which wakes events that came first), the refusal, or that we do not know.
 
 A caller that dies anywhere leaves a row that says how far it came: ``intended`` under a lease that runs out. The next
@@ -15,33 +15,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import structlog
-
-from db import attempts, history, orders
+from db import attempts, orders
 from db.attempts import Attempt
 from db.history import Cause
 from db.orders import Locked
 from db.pool import Pool, Tx
-from gateways.client import (
-    LIVE,
-    Absent,
-    Client,
-    Created,
-    Doubt,
-    Gone,
-    Patience,
-    Refusal,
-    Session,
-    SessionOrder,
-    SessionState,
-    Unknown,
-)
+from gateways.client import LIVE, Client, Created, Gone, Patience, Refusal, SessionOrder, SessionState, Unknown
 from gateways.client import Refused as GatewayRefused
-from payments.failure import FailureCode
 from payments.order import SETTLED, OrderStatus
-from workers.apply import Book, apply
-
-log = structlog.get_logger(__name__)
+from workers import asking
+from workers.apply import Book
 
 #: Stripe refuses less than 30 minutes by its own clock, which is not ours; one more is for the difference.
 SESSION_SECONDS = 31 * 60
@@ -129,9 +112,9 @@ async def _open_once(
         taken = await _take(connection, client, counter, order_id, caller)
     if not isinstance(taken, Attempt):
         return taken
-    answer = await _ask(client, taken, patience)
+    answer = await asking.ask(client, taken, patience)
     async with pool.acquire() as connection, connection.transaction():
-        return await _record(connection, taken, answer, counter, caller)
+        return await _record(connection, taken, answer, counter, Cause("api", caller))
 
 
 async def intend_first(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller: str) -> None:
@@ -158,7 +141,7 @@ async def _take(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller
     if attempt is None or not attempt.is_live:
         # The last page is known closed, or was never made: only then may there be another.
         intended = await _intend(tx, client, counter, held, attempt.number + 1 if attempt else 1, caller)
-        if isinstance(intended, Refused):
+        if not isinstance(intended, Attempt):
             return intended
         attempt = intended
     await attempts.lease(tx, attempt.id, LEASE_SECONDS)
@@ -170,40 +153,9 @@ def _can_be_paid(attempt: Attempt, now: datetime) -> bool:
     return attempt.status == "open" and attempt.expires_at is not None and attempt.expires_at > now
 
 
-async def _ask(
-    client: Client, attempt: Attempt, patience: Patience
-) -> Created | SessionState | GatewayRefused | Unknown:
-    """Call; but where an earlier call may have made the page, look first, and believe what stands there now.
-
-    A call whose answer was lost may have made the page. Were it forgotten for a refusal that comes later (a wrong key,
-    an expiry that has passed meanwhile), there could be two pages of one order that can be paid. And a gateway that
-    replays its first answer gives the page as it was made, though it may have been paid or have ended since.
-    """
-    if attempt.session_id is not None:
-        seen = await client.fetch_session(attempt.session_id, patience)
-        return Unknown(Doubt.UNREADABLE) if isinstance(seen, Gone | GatewayRefused) else seen
-    if attempt.calls == 0:
-        return await client.create_session(attempt.request, attempt.idempotency_key, patience)
-    match await client.find_session(attempt.request, patience, since=attempt.created_at):
-        case Absent():
-            return await _ask_again(client, attempt, patience)
-        case GatewayRefused():
-            return Unknown(Doubt.UNREADABLE)
-        case found:
-            return found
-
-
-async def _ask_again(client: Client, attempt: Attempt, patience: Patience) -> Created | GatewayRefused | Unknown:
-    """Nothing was made so far. A key that holds a server error for a day is given up for the next attempt's."""
-    answer = await client.create_session(attempt.request, attempt.idempotency_key, patience)
-    if isinstance(answer, Unknown) and answer.reason is Doubt.KEY_SPENT:
-        return GatewayRefused(Refusal.OUTDATED, "the key's stored answer is a server error, and nothing was made")
-    return answer
-
-
 async def _intend(
     tx: Tx, client: Client, counter: Counter, held: Locked, number: int, caller: str
-) -> Attempt | Refused:
+) -> Attempt | Opening:
     expires_at = counter.book.clock() + timedelta(seconds=SESSION_SECONDS)
     frozen = client.freeze(
         SessionOrder(
@@ -233,72 +185,18 @@ async def _intend(
     attempt = await attempts.newest(tx, held.id)
     assert attempt is not None
     if refusal is not None:
-        return await _refuse(tx, held, attempt, refusal, caller, counter.book.clock())
+        return await _record(tx, attempt, refusal, counter, Cause("api", caller))
     return attempt
 
 
-async def _record(
-    tx: Tx,
-    attempt: Attempt,
-    answer: Created | SessionState | GatewayRefused | Unknown,
-    counter: Counter,
-    caller: str,
-) -> Opening:
-    held = await orders.lock(tx, attempt.order_id)
+async def _record(tx: Tx, attempt: Attempt, answer: asking.Answer, counter: Counter, cause: Cause) -> Opening:
+    recorded = await asking.record(tx, attempt, answer, counter.book, cause)
     match answer:
-        case Created(session=session):
-            return await _write_page(tx, held, attempt, session, is_open=session.url is not None)
-        case SessionState(session=session, is_open=is_open, observed=observed):
-            opening = await _write_page(tx, held, attempt, session, is_open=is_open)
-            for fact in observed:
-                await apply(tx, fact, Cause("api", caller), counter.book)
-            now_held = await orders.lock(tx, held.id)
-            return opening if now_held.order.status is held.order.status else Over(held.id, now_held.order.status)
-        case GatewayRefused() as refusal:
-            return await _refuse(tx, held, attempt, refusal, caller, counter.book.clock())
-        case Unknown(reason=reason):
-            await attempts.mark_unknown(tx, attempt.id, reason.value)
-            log.warning("attempt.unknown", order_id=held.order.id, attempt=attempt.number, reason=reason.value)
-            return Lost(held.id)
-
-
-async def _write_page(tx: Tx, held: Locked, attempt: Attempt, session: Session, *, is_open: bool) -> Opening:
-    is_over = held.order.status in SETTLED or not is_open
-    await orders.store_session(tx, held.id, attempt.gateway, session.id)
-    await attempts.mark_open(
-        tx, attempt.id, session_id=session.id, url=session.url, expires_at=session.expires_at, is_over=is_over
-    )
-    if is_over or session.url is None:
-        return Over(held.id, held.order.status)
-    return Opened(held.id, session.id, session.url)
-
-
-async def _refuse(
-    tx: Tx, held: Locked, attempt: Attempt, refusal: GatewayRefused, caller: str, at: datetime
-) -> Refused:
-    """Nothing exists at the gateway, so a pending order has nothing to wait for. An expiry that came too near is our
-    own lateness and not the order's end: the next call makes a new attempt."""
-    await attempts.mark_refused(tx, attempt.id, f"{refusal.code}: {refusal.reason}")
-    log.warning("attempt.refused", order_id=held.order.id, attempt=attempt.number, code=refusal.code.value)
-    if held.order.status is OrderStatus.PENDING and refusal.code is not Refusal.OUTDATED:
-        await orders.move(
-            tx,
-            held.id,
-            from_status=OrderStatus.PENDING,
-            to_status=OrderStatus.FAILED,
-            at=at,
-            gateway=attempt.gateway,
-            payment_id=None,
-            failure_code=FailureCode.GATEWAY_ERROR.value,
-        )
-        await history.write(
-            tx,
-            subject="order",
-            subject_id=held.id,
-            from_status=OrderStatus.PENDING.value,
-            to_status=OrderStatus.FAILED.value,
-            cause=Cause("api", caller),
-            at=at,
-            detail={"failure": FailureCode.GATEWAY_ERROR.value, "refusal": refusal.code.value},
-        )
-    return Refused(held.id, refusal.code.value)
+        case GatewayRefused(code=code):
+            return Refused(attempt.order_id, code.value)
+        case Gone() | Unknown():
+            return Lost(attempt.order_id)
+        case Created() | SessionState():
+            if recorded.page is None or recorded.page.url is None or recorded.status is not recorded.was:
+                return Over(attempt.order_id, recorded.status)
+            return Opened(attempt.order_id, recorded.page.id, recorded.page.url)

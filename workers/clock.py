@@ -7,6 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 
+def real_time() -> datetime:
+    """By this host's clock."""
+    return datetime.now(UTC)
+
+
 def business_clock(development_clock: Path | None) -> Callable[[], datetime]:
     """Real time; in development, moved on by as many seconds as the sandbox has written into its clock's file.
 
@@ -14,8 +19,8 @@ def business_clock(development_clock: Path | None) -> Callable[[], datetime]:
     and is never half written. Without the file, or before it says a number, no time has been skipped.
     """
     if development_clock is None:
-        return lambda: datetime.now(UTC)
-    return lambda: datetime.now(UTC) + timedelta(seconds=_skipped(development_clock))
+        return real_time
+    return lambda: real_time() + timedelta(seconds=_skipped(development_clock))
 
 
 def _skipped(file: Path) -> float:

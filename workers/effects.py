@@ -6,23 +6,27 @@ The life of an effect:
    runs out, the sweep hints it again, and the repeat carries the same idempotency key.
 3. Sending has a time limit well below the lease, so two workers never send one effect at once.
 4. What can heal is owed again after a growing, spread delay; what cannot, and a spent budget, is dead for a person.
+5. One whose claims end without a word, twice in a row, is sent from a process of its own (``workers.alone``).
 A failure here never touches the order: the money is as it is, whether or not the mail went out.
 """
 
 from __future__ import annotations
 
 import asyncio
-import traceback
 from enum import StrEnum
 from uuid import UUID
 
 import structlog
 
-from db import effects
+from db import effects, work_attempts
 from db.effects import Effect
-from db.pool import UNAVAILABLE, Pool
-from workers.delivery.sender import NeverAgain, NotNow, Sender, Settled
+from db.pool import UNAVAILABLE, Pool, Tx
+from db.work_attempts import Trouble, TroubleClass
+from workers.alone import ALONE, MOST_CRASHES, SILENT_ATTEMPTS, Alone, Ending, when_back
+from workers.causes import WORKER_CRASH, trouble, trouble_with_effect
+from workers.delivery.sender import NotNow, Sender, Settled
 from workers.retrying import delay_seconds
+from workers.whoami import this_process
 
 log = structlog.get_logger(__name__)
 
@@ -35,8 +39,6 @@ FIRST_DELAY_SECONDS = 10.0
 MOST_DELAY_SECONDS = 6 * 3600.0
 BUDGET = 20
 
-ERROR_LIMIT = 2000
-
 
 class Outcome(StrEnum):
     """What one call did with its effect."""
@@ -47,12 +49,18 @@ class Outcome(StrEnum):
     DEAD = "dead"
 
 
-async def send_effect(pool: Pool, senders: Sender, effect_id: UUID, *, limit_seconds: float = SEND_SECONDS) -> Outcome:
+async def send_effect(
+    pool: Pool, senders: Sender, effect_id: UUID, *, limit_seconds: float = SEND_SECONDS, alone: Alone = ALONE
+) -> Outcome:
     """Send this effect if it is owed. Never raises for what a receiver can do to us; the row says how it went."""
     try:
         effect = await _claim(pool, effect_id)
         if effect is None:
             return Outcome.NOT_OWED
+        if effect.crashes >= MOST_CRASHES:
+            return await _bury(pool, effect, _crash(effect, "nobody saw how"))
+        if effect.crashes > 0 or effect.begun > SILENT_ATTEMPTS:
+            return await _send_away(pool, alone, effect)
         return await _send(pool, senders, effect, limit_seconds)
     except UNAVAILABLE as error:
         # Still owed, or sent and not written down: the lease runs out, and the sweep brings it back either way.
@@ -60,56 +68,135 @@ async def send_effect(pool: Pool, senders: Sender, effect_id: UUID, *, limit_sec
         return Outcome.RETRY
 
 
+async def send_alone(pool: Pool, senders: Sender, effect_id: UUID) -> None:
+    """What the effect's own process does: count the crash that this may be, and then the same as anywhere."""
+    async with pool.acquire() as connection:
+        effect = await effects.claim_alone(connection, effect_id, lease_seconds=LEASE_SECONDS)
+    if effect is not None:
+        await _send(pool, senders, effect, SEND_SECONDS, alone=True)
+
+
 async def _claim(pool: Pool, effect_id: UUID) -> Effect | None:
     async with pool.acquire() as connection, connection.transaction():
         return await effects.claim(connection, effect_id, lease_seconds=LEASE_SECONDS)
 
 
-async def _send(pool: Pool, senders: Sender, effect: Effect, limit_seconds: float) -> Outcome:
+async def _send_away(pool: Pool, alone: Alone, effect: Effect) -> Outcome:
+    """Give it a process of its own (``workers.alone``). It waits for room: no thread waits with it."""
+    async with alone.room:
+        async with pool.acquire() as connection:
+            if not await effects.renew(connection, effect, lease_seconds=LEASE_SECONDS):
+                return Outcome.NOT_OWED
+        log.warning("effect.runs_alone", **_named(effect), begun=effect.begun, crashes=effect.crashes)
+        ending = await alone.run("effect", effect.id)
+    return await when_back(lambda: _after_its_end(pool, effect, ending))
+
+
+async def _after_its_end(pool: Pool, effect: Effect, ending: Ending) -> Outcome:
+    """What the row says now that its own process has ended, and what has to be added to it."""
+    async with pool.acquire() as connection, connection.transaction():
+        now = await effects.look(connection, effect.id)
+        if now is None or now.epoch != effect.epoch or now.status != "pending":
+            return ENDED.get(now.status, Outcome.RETRY) if now else Outcome.NOT_OWED
+        if now.crashes <= effect.crashes:
+            if not ending.said_its_last_word:
+                # It ended before the sending began, by no fault of the effect's: a release being replaced, say.
+                log.error("effect.not_begun_alone", **_named(effect), ending=ending.told)
+            return Outcome.RETRY
+        if ending.said_its_last_word:
+            # It lived to its end, and could not write it down: the database was away.
+            await effects.take_back_crash(connection, effect)
+            return Outcome.RETRY
+        log.error("effect.crashed", **_named(effect), crashes=now.crashes, ending=ending.told)
+    crash = _crash(effect, ending.told)
+    if now.crashes >= MOST_CRASHES:
+        return await _bury(pool, effect, crash)
+    return await _postpone(pool, effect, crash, _delay(effect.attempts), outcome="crashed")
+
+
+#: What a row's status says that was done with it.
+ENDED = {"sent": Outcome.SENT, "dead": Outcome.DEAD}
+
+
+def _crash(effect: Effect, how: str) -> Trouble:
+    error = f"it ended the process that sent it: {how}"
+    return trouble(TroubleClass.CRASH, WORKER_CRASH, error, "effect", effect.kind)
+
+
+async def _send(pool: Pool, senders: Sender, effect: Effect, limit_seconds: float, *, alone: bool = False) -> Outcome:
     if effect.attempts > BUDGET:
-        return await _bury(pool, effect, "every attempt ended without a word: the worker died, or lost the database")
+        error = "every attempt ended without a word: the worker died, or lost the database"
+        return await _bury(pool, effect, trouble(TroubleClass.CRASH, WORKER_CRASH, error, "effect", effect.kind))
     try:
         async with asyncio.timeout(limit_seconds):
             settled = await senders.send(effect)
     except TimeoutError:
-        return await _come_back(pool, effect, NotNow(f"sending took longer than {limit_seconds:g} s"))
+        not_now = NotNow(f"sending took longer than {limit_seconds:g} s")
+        return await _come_back(pool, effect, not_now, alone=alone)
     except NotNow as not_now:
-        return await _come_back(pool, effect, not_now)
-    except NeverAgain as never:
-        return await _bury(pool, effect, str(never))
-    except Exception as error:  # noqa: BLE001 - a bug: it is dead at once, and must not take the worker along
-        return await _bury(pool, effect, _where(error))
-    return await _settle(pool, effect, settled)
+        return await _come_back(pool, effect, not_now, alone=alone)
+    except Exception as error:  # noqa: BLE001 - for a person, or a bug: dead at once, and must not take the worker along
+        return await _bury(pool, effect, trouble_with_effect(error, effect.kind), alone=alone)
+    return await _settle(pool, effect, settled, alone=alone)
 
 
-async def _settle(pool: Pool, effect: Effect, settled: Settled) -> Outcome:
-    async with pool.acquire() as connection:
+async def _settle(pool: Pool, effect: Effect, settled: Settled, *, alone: bool) -> Outcome:
+    async with pool.acquire() as connection, connection.transaction():
         await effects.mark_sent(connection, effect.id, note=settled.note)
+        if effect.epoch > 0 or effect.attempts > 1:
+            await _record_attempt(connection, effect, "sent")
+        if alone:
+            await effects.take_back_crash(connection, effect)
     log.info("effect.sent", **_named(effect), note=settled.note)
     return Outcome.SENT
 
 
-async def _come_back(pool: Pool, effect: Effect, not_now: NotNow) -> Outcome:
+async def _come_back(pool: Pool, effect: Effect, not_now: NotNow, *, alone: bool) -> Outcome:
+    failed = trouble_with_effect(not_now, effect.kind)
     if effect.attempts >= BUDGET:
-        return await _bury(pool, effect, str(not_now))
-    delay = _delay(effect.attempts, not_now)
-    async with pool.acquire() as connection:
-        await effects.postpone(connection, effect.id, attempt=effect.attempts, delay_seconds=delay, error=str(not_now))
-    log.warning("effect.postponed", **_named(effect), seconds=round(delay), error=str(not_now))
+        return await _bury(pool, effect, failed, alone=alone)
+    return await _postpone(pool, effect, failed, _delay(effect.attempts, not_now.retry_after_seconds), alone=alone)
+
+
+def _delay(attempts: int, wish_seconds: float | None = None) -> float:
+    """Ours, or the receiver's wish where that is later; nobody may wish us away for more than our longest wait."""
+    ours = delay_seconds(attempts - 1, first=FIRST_DELAY_SECONDS, most=MOST_DELAY_SECONDS)
+    return max(ours, min(wish_seconds or 0.0, MOST_DELAY_SECONDS))
+
+
+async def _postpone(
+    pool: Pool, effect: Effect, failed: Trouble, delay: float, *, outcome: str = "retry", alone: bool = False
+) -> Outcome:
+    async with pool.acquire() as connection, connection.transaction():
+        await effects.postpone(connection, effect, delay_seconds=delay, error=failed.error)
+        await _record_attempt(connection, effect, outcome, failed)
+        if alone:
+            await effects.take_back_crash(connection, effect)
+    log.warning("effect.postponed", **_named(effect), seconds=round(delay), error=failed.error)
     return Outcome.RETRY
 
 
-def _delay(attempts: int, not_now: NotNow) -> float:
-    """Ours, or the receiver's wish where that is later; nobody may wish us away for more than our longest wait."""
-    ours = delay_seconds(attempts - 1, first=FIRST_DELAY_SECONDS, most=MOST_DELAY_SECONDS)
-    return max(ours, min(not_now.retry_after_seconds or 0.0, MOST_DELAY_SECONDS))
-
-
-async def _bury(pool: Pool, effect: Effect, error: str) -> Outcome:
-    async with pool.acquire() as connection:
-        await effects.bury(connection, effect.id, attempt=effect.attempts, error=error)
-    log.error("effect.dead", **_named(effect), error=error)
+async def _bury(pool: Pool, effect: Effect, failed: Trouble, *, alone: bool = False) -> Outcome:
+    async with pool.acquire() as connection, connection.transaction():
+        await effects.bury(connection, effect, failed)
+        await _record_attempt(connection, effect, "dead", failed)
+        if alone:
+            await effects.take_back_crash(connection, effect)
+    log.error("effect.dead", **_named(effect), error=failed.error, fingerprint=failed.fingerprint)
     return Outcome.DEAD
+
+
+async def _record_attempt(tx: Tx, effect: Effect, outcome: str, failed: Trouble | None = None) -> None:
+    await work_attempts.record(
+        tx,
+        source="effect",
+        source_id=effect.id,
+        epoch=effect.epoch,
+        worker=this_process(),
+        started_at=effect.claimed_at,
+        outcome=outcome,
+        trouble=failed,
+    )
 
 
 def _named(effect: Effect) -> dict[str, object]:
@@ -119,9 +206,3 @@ def _named(effect: Effect) -> dict[str, object]:
         "order_id": str(effect.order_id) if effect.order_id else None,
         "attempt": effect.attempts,
     }
-
-
-def _where(error: Exception) -> str:
-    """The class and the lines where it arose; not its text, which may quote an address or a URL."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    return f"{type(error).__name__}\n{frames[-ERROR_LIMIT:]}".replace("\0", "")

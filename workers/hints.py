@@ -2,7 +2,7 @@
 
 The life of a hint:
 1. ``offer`` puts it in memory, after the commit of its row; it neither waits nor fails.
-2. The writer takes what has gathered, up to ``BATCH``, and writes it in one MULTI.
+2. The writer takes what has gathered, up to ``BATCH``, and writes it in one MULTI; into an empty queue, it rings.
 3. Redis is away, or memory is full: it is dropped and counted. Its row is still owed, and a sweep finds it there.
 
 A message is dramatiq's own, encoded by the installed version, in the layout that its guide documents for producers in
@@ -12,11 +12,11 @@ other languages: a hash ``<namespace>:<queue>.msgs`` from message id to message,
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import chain
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 from uuid import UUID, uuid4
 
 import structlog
@@ -26,11 +26,15 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from workers.bell import CHANNEL
 from workers.queues import NAMESPACE, Route
 
 log = structlog.get_logger(__name__)
 
 Hint = tuple[Route, UUID]
+
+#: By queue, encoded messages by their ids.
+Messages = dict[str, dict[str, bytes]]
 
 #: What may wait in memory: seconds of the heaviest traffic, and a few megabytes.
 CAPACITY = 10_000
@@ -92,6 +96,11 @@ class Hints:
                 return False
         return True
 
+    async def send_again(self, queue: str, actor: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> bool:
+        """A message that had been given up, as a new one; False if it was not written."""
+        message = _message(Route(queue, actor), arguments, named)
+        return await self._write_messages({queue: dict([message])})
+
     async def flush(self) -> None:
         """Wait until everything offered so far is written or dropped."""
         await self._waiting.join()
@@ -119,19 +128,33 @@ class Hints:
                     self._waiting.task_done()
 
     async def _write(self, hints: Sequence[Hint]) -> bool:
-        messages = _encode(hints)
+        return await self._write_messages(_encode(hints))
+
+    async def _write_messages(self, messages: Messages) -> bool:
+        count = sum(map(len, messages.values()))
         pipeline = self._redis.pipeline(transaction=True)
         for queue, encoded in messages.items():
             pipeline.hset(f"{self._list(queue)}.msgs", items=list(chain.from_iterable(encoded.items())))
             pipeline.rpush(self._list(queue), *encoded)
         try:
             async with asyncio.timeout(BATCH_SECONDS):
-                await pipeline.execute()
+                lengths = (await pipeline.execute())[1::2]
         except AWAY as error:
-            self._count_lost(len(hints), error)
+            self._count_lost(count, error)
             return False
-        self._count_sent(sum(map(len, messages.values())))
+        self._count_sent(count)
+        await self._ring(
+            queue for queue, length in zip(messages, lengths, strict=True) if length <= len(messages[queue])
+        )
         return True
+
+    async def _ring(self, queues: Iterable[str]) -> None:
+        """Wake who waits; where hints lay already, nobody does. Apart from the MULTI: a role that may not publish must
+        not lose its hints."""
+        with suppress(*AWAY):
+            async with asyncio.timeout(SOCKET_SECONDS):
+                for queue in queues:
+                    await self._redis.publish(CHANNEL, queue)
 
     def _count_sent(self, count: int) -> None:
         self.sent += count
@@ -149,17 +172,22 @@ class Hints:
         return f"{self._namespace}:{queue}"
 
 
-def _encode(hints: Iterable[Hint]) -> dict[str, dict[str, bytes]]:
+def _encode(hints: Iterable[Hint]) -> Messages:
     """By queue, the messages by their ids, in order; a row that was hinted twice in one batch needs one message."""
-    messages: dict[str, dict[str, bytes]] = {}
+    messages: Messages = {}
     for route, row in dict.fromkeys(hints):
-        key = str(uuid4())
-        message = Message[None](
-            queue_name=route.queue,
-            actor_name=route.actor,
-            args=(str(row),),
-            kwargs={},
-            options={"redis_message_id": key},
-        )
-        messages.setdefault(route.queue, {})[key] = message.encode()
+        key, message = _message(route, (str(row),), {})
+        messages.setdefault(route.queue, {})[key] = message
     return messages
+
+
+def _message(route: Route, arguments: Sequence[Any], named: Mapping[str, Any]) -> tuple[str, bytes]:
+    key = str(uuid4())
+    message = Message[None](
+        queue_name=route.queue,
+        actor_name=route.actor,
+        args=tuple(arguments),
+        kwargs=dict(named),
+        options={"redis_message_id": key},
+    )
+    return key, message.encode()

@@ -25,3 +25,5 @@ class Route:
 
 WORK_WEBHOOK_EVENT = Route(WEBHOOKS, "work_webhook_event")
 SEND_EFFECT = Route(EFFECTS, "send_effect")
+REPLAY_WEBHOOK_EVENT = Route(BULK, "replay_webhook_event")
+RESEND_EFFECT = Route(BULK, "resend_effect")

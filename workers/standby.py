@@ -15,7 +15,7 @@ import structlog
 
 from db import effects, webhook_events
 from db.pool import Pool, Tx
-from workers import queues
+from workers.queues import REPLAY_WEBHOOK_EVENT, RESEND_EFFECT, SEND_EFFECT, WORK_WEBHOOK_EVENT, Route
 
 log = structlog.get_logger(__name__)
 
@@ -33,10 +33,10 @@ Work = Callable[[UUID], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class Standby:
-    """One worker process's own look into the record, for the queues that it works."""
+    """One worker process's own look into the record, for the routes that it works, the most urgent first."""
 
     pool: Pool
-    work: dict[str, Work]
+    work: dict[Route, Work]
 
     async def run(self) -> None:
         """Look every second until cancelled; whatever goes wrong in one round, the next round comes."""
@@ -50,7 +50,7 @@ class Standby:
     async def run_once(self) -> int:
         """Work what has been owed too long; returns how many rows were looked at."""
         async with self.pool.acquire() as connection:
-            late = [(work, row) for queue, work in self.work.items() for row in await _long_owed(connection, queue)]
+            late = [(work, row) for route, work in self.work.items() for row in await _long_owed(connection, route)]
         hands = asyncio.Semaphore(AT_ONCE)
 
         async def take(work: Work, row: UUID) -> None:
@@ -65,11 +65,9 @@ class Standby:
         return len(late)
 
 
-async def _long_owed(tx: Tx, queue: str) -> list[UUID]:
-    match queue:
-        case queues.WEBHOOKS:
-            return await webhook_events.long_owed(tx, limit=BATCH, seconds=LONG_SECONDS)
-        case queues.EFFECTS:
-            return await effects.long_owed(tx, limit=BATCH, seconds=LONG_SECONDS)
-        case _:
-            return []
+async def _long_owed(tx: Tx, route: Route) -> list[UUID]:
+    if route in (WORK_WEBHOOK_EVENT, REPLAY_WEBHOOK_EVENT):
+        return await webhook_events.long_owed(tx, limit=BATCH, seconds=LONG_SECONDS, queue=route.queue)
+    if route in (SEND_EFFECT, RESEND_EFFECT):
+        return await effects.long_owed(tx, limit=BATCH, seconds=LONG_SECONDS, queue=route.queue)
+    return []

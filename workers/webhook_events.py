@@ -2,32 +2,37 @@
 
 The life of an event that fails:
 1. The transaction rolls back: nothing of the attempt remains.
-2. ``_after_failure`` writes the failure on the row, in a transaction of its own.
+2. ``_after_failure`` writes the attempt and its failure, in a transaction of its own.
 3. What time can heal (a lost connection, a deadlock, an ``Early``) is owed again after a growing delay, in Postgres.
-4. What time cannot heal (a shape that we do not know, a bug) is dead at once, with its error; so is a spent budget.
-5. A worker that dies in between leaves the row owed: the sweep brings it back.
+4. What time cannot heal (a shape that we do not know, a bug) is dead at once, with its letter; so is a spent budget.
+5. A worker that dies in between leaves the row owed: the sweep brings it back. What comes back is worked carefully,
+   marked before it begins: it may be what the worker died of (``workers.alone``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import traceback
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
 
-import asyncpg
 import structlog
 
-from db import webhook_events
+from db import webhook_events, work_attempts
 from db.history import Cause
 from db.pool import UNAVAILABLE, Pool, Tx
 from db.webhook_events import Claimed
+from db.work_attempts import Trouble, TroubleClass
 from gateways import reading
-from gateways.gateway import Gateway, TranslationError, Unhandled
+from gateways.gateway import Gateway, Unhandled
 from payments.order import Capture, Early, Held, Mismatch, Move, Outcome, Record, Stale, Surplus
+from workers.alone import ALONE, LEASE_SECONDS, MOST_CRASHES, SILENT_ATTEMPTS, Alone, Ending, when_back
 from workers.apply import Applied, Book, Contradiction, Foreign, Unmatched, apply
+from workers.causes import WORKER_CRASH, trouble, trouble_with_event
 from workers.retrying import delay_seconds
+from workers.whoami import this_process
 
 log = structlog.get_logger(__name__)
 
@@ -40,17 +45,6 @@ BUDGET = 16
 #: Longer than any statement may run (db.pool). Dramatiq's own limit cannot stop async work; this cancels it, and the
 #: transaction rolls back.
 WORK_SECONDS = 30.0
-
-#: Texts of errors are for a person to read; the whole of a runaway one is not.
-ERROR_LIMIT = 4000
-
-#: Failures that time heals. Everything else is a bug or a shape that a person must look at.
-TRANSIENT: tuple[type[BaseException], ...] = (
-    *UNAVAILABLE,
-    asyncpg.DeadlockDetectedError,
-    asyncpg.SerializationError,
-    asyncpg.UniqueViolationError,  # two workers met on a row that neither had; the second sees it next time
-)
 
 
 class Worked(StrEnum):
@@ -73,36 +67,179 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """All that working an event needs: the gateways by name, our accounts there, and the book to write in."""
+    """All that working an event needs: the gateways by name, our accounts there, the book to write in, how to work what
+    must be alone, and for how long one attempt may take."""
 
     gateways: dict[str, Gateway]
     accounts: dict[str, Account]
     book: Book
+    alone: Alone = field(default=ALONE, repr=False)
+    limit_seconds: float = WORK_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of the event, and the effects that were committed with it and want a hint."""
+    """What became of the event, in a word where it has one, for which order; the effects that were committed with it
+    and want a hint; and of a failure, what it takes to get over it."""
 
     worked: Worked
     effects: tuple[UUID, ...] = ()
+    reason: str | None = None
+    order_id: UUID | None = None
+    trouble_class: TroubleClass | None = None
 
 
-async def work_webhook_event(pool: Pool, desk: Desk, event_id: UUID) -> Result:
-    """Work this event if it is owed. Never raises for what an event can do to us: the row says how it went."""
-    retry_count = 0
+NOT_OWED = Result(Worked.NOT_OWED)
+STILL_OWED = Result(Worked.RETRY)
+
+
+async def work_webhook_event(pool: Pool, desk: Desk, event_id: UUID, *, careful: bool = False) -> Result:
+    """Work this event if it is owed. Never raises for what an event can do to us: the row says how it went.
+
+    An event that nobody has hinted twice is worked in one transaction; any other, or ``careful``, is marked first.
+    """
     try:
-        async with asyncio.timeout(WORK_SECONDS), pool.acquire() as connection, connection.transaction():
+        result = None if careful else await _work_once(pool, desk, event_id)
+        return result or await _work_carefully(pool, desk, event_id)
+    except UNAVAILABLE as error:
+        # The row is still owed, as it was: the sweep brings it back when the database does.
+        log.warning("webhook_event.database_away", event_id=str(event_id), error_class=type(error).__name__)
+        return STILL_OWED
+
+
+async def _work_once(
+    pool: Pool, desk: Desk, event_id: UUID, *, reserved_by: Tx | None = None, alone: bool = False
+) -> Result | None:
+    """One attempt; None where it must be marked first. Raises only where the event could not be claimed or written."""
+    claimed: Claimed | None = None
+    is_reserved = reserved_by is not None
+    try:
+        async with (
+            asyncio.timeout(desk.limit_seconds),
+            _a_connection(pool, reserved_by) as connection,
+            connection.transaction(),
+        ):
+            claimed = await webhook_events.claim(connection, event_id, leased=alone, reserved=is_reserved)
+            if claimed is None:
+                if is_reserved:
+                    await webhook_events.take_back_begun(connection, event_id)
+                return NOT_OWED
+            if claimed.hint_count > 0 and not (is_reserved or alone):
+                return None
+            result = await work_claimed(connection, desk, claimed)
+            if alone:
+                await webhook_events.take_back_crash(connection, event_id, epoch=claimed.epoch)
+            if result.worked in (Worked.DONE, Worked.IGNORED) and _has_failed_before(claimed):
+                await _record_attempt(connection, claimed, result.worked)
+    except Exception as error:
+        if claimed is None:
+            raise
+        async with _a_connection(pool, reserved_by) as connection, connection.transaction():
+            return await _after_failure(connection, claimed, error, alone=alone)
+    if result.worked is Worked.DONE and result.order_id is not None:
+        log.info("order.told", order_id=str(result.order_id), event_id=str(event_id), outcome=result.reason)
+    return result
+
+
+@asynccontextmanager
+async def _a_connection(pool: Pool, reserved_by: Tx | None) -> AsyncIterator[Tx]:
+    """The one that has the event reserved, as long as it lives: what marked an attempt also writes its end."""
+    is_alive = False
+    with suppress(*UNAVAILABLE):  # asyncpg takes a dead one back into the pool at once, and it answers nothing
+        is_alive = reserved_by is not None and not reserved_by.is_closed()
+    if reserved_by is not None and is_alive:
+        yield reserved_by
+        return
+    async with pool.acquire() as connection:
+        yield connection
+
+
+def _has_failed_before(claimed: Claimed) -> bool:
+    return claimed.epoch > 0 or claimed.retry_count > 0 or claimed.crashes > 0
+
+
+async def _work_carefully(pool: Pool, desk: Desk, event_id: UUID) -> Result:
+    """Mark the attempt before it begins, or give the event a process of its own, or bury what has ended those too."""
+    async with pool.acquire() as connection:
+        # From before the mark to the end of the work: a second mark on the same attempt would look like a dead worker.
+        if not await webhook_events.reserve(connection, event_id):
+            return NOT_OWED
+        async with connection.transaction():
             claimed = await webhook_events.claim(connection, event_id)
             if claimed is None:
-                return Result(Worked.NOT_OWED)
-            retry_count = claimed.retry_count
-            return await _work(connection, desk, claimed)
-    except Exception as error:  # noqa: BLE001 - sorted by kind in there; none may end the worker or be forgotten
-        return await _after_failure(pool, event_id, retry_count, error)
+                return NOT_OWED
+            if claimed.crashes >= MOST_CRASHES:
+                return await _bury(connection, claimed, _crash(claimed, "nobody saw how"))
+            must_be_alone = claimed.crashes > 0 or claimed.begun >= SILENT_ATTEMPTS
+            if not must_be_alone:
+                await webhook_events.mark_begun(connection, event_id)
+        if not must_be_alone:
+            return await _work_once(pool, desk, event_id, reserved_by=connection) or STILL_OWED
+    return await _send_away(pool, desk, event_id)
 
 
-async def _work(tx: Tx, desk: Desk, claimed: Claimed) -> Result:
+async def _send_away(pool: Pool, desk: Desk, event_id: UUID) -> Result:
+    if desk.alone.room.locked():
+        return STILL_OWED  # No thread waits for room: the event is hinted again in seconds.
+    async with desk.alone.room:
+        async with pool.acquire() as connection, connection.transaction():
+            claimed = await webhook_events.claim(connection, event_id)
+            if claimed is None:
+                return NOT_OWED
+            await webhook_events.lease(connection, event_id, seconds=LEASE_SECONDS)
+        log.warning("webhook_event.runs_alone", event_id=str(event_id), begun=claimed.begun, crashes=claimed.crashes)
+        ending = await desk.alone.run("webhook_event", event_id)
+    return await when_back(lambda: _after_its_end(pool, claimed, ending))
+
+
+async def work_alone(pool: Pool, desk: Desk, event_id: UUID) -> None:
+    """What the event's own process does: count the crash that this may be, and then the same work as anywhere."""
+    async with pool.acquire() as connection:
+        if not await webhook_events.count_crash(connection, event_id):
+            return
+    await _work_once(pool, desk, event_id, alone=True)
+
+
+async def _after_its_end(pool: Pool, claimed: Claimed, ending: Ending) -> Result:
+    """What the row says now that its own process has ended, and what has to be added to it."""
+    async with pool.acquire() as connection, connection.transaction():
+        now = await webhook_events.look(connection, claimed.id)
+        if now is None or now.epoch != claimed.epoch or now.status not in OWED:
+            return Result(WORKED.get(now.status, Worked.RETRY) if now else Worked.NOT_OWED)
+        if now.crashes <= claimed.crashes:
+            if ending.said_its_last_word:
+                await webhook_events.give_back(connection, claimed)
+            else:
+                # It ended before the work began, by no fault of the event's: a release that is being replaced, say.
+                log.error("webhook_event.not_begun_alone", event_id=str(claimed.id), ending=ending.told)
+            return STILL_OWED
+        if ending.said_its_last_word:
+            # It lived to its end, and could not write it down: the database was away.
+            await webhook_events.take_back_crash(connection, claimed.id, epoch=claimed.epoch)
+            await webhook_events.give_back(connection, claimed)
+            return STILL_OWED
+        log.error("webhook_event.crashed", event_id=str(claimed.id), crashes=now.crashes, ending=ending.told)
+        crash = _crash(claimed, ending.told)
+        if now.crashes >= MOST_CRASHES:
+            return await _bury(connection, claimed, crash)
+        await _record_attempt(connection, claimed, "crashed", crash)
+        await _postpone(connection, claimed, crash)
+        return Result(Worked.RETRY, trouble_class=TroubleClass.CRASH)
+
+
+OWED = ("received", "retry")
+
+#: What a row's status says that was done with it.
+WORKED = {"done": Worked.DONE, "ignored": Worked.IGNORED, "dead": Worked.DEAD}
+
+
+def _crash(claimed: Claimed, how: str) -> Trouble:
+    error = f"it ended the process that worked it: {how}"
+    return trouble(TroubleClass.CRASH, WORKER_CRASH, error, "webhook_event", claimed.event_type)
+
+
+async def work_claimed(tx: Tx, desk: Desk, claimed: Claimed) -> Result:
+    """The work itself, on an event that this transaction holds."""
     gateway = desk.gateways.get(claimed.gateway)
     if gateway is None:
         return await _ignore(tx, claimed, "unknown_gateway")
@@ -118,16 +255,16 @@ async def _work(tx: Tx, desk: Desk, claimed: Claimed) -> Result:
             return await _ignore(tx, claimed, "foreign")
         case Unmatched(names=names):
             await webhook_events.park(tx, claimed.id, names)
-            return Result(Worked.IGNORED)
+            return Result(Worked.IGNORED, reason="unmatched")
         case Contradiction():
             await webhook_events.finish(tx, claimed.id, "reference_conflict")
-            return Result(Worked.DONE)
-        case Applied(outcome=Early(reason=reason)):
-            return await _come_back(tx, claimed.id, claimed.retry_count, "early", reason)
+            return Result(Worked.DONE, reason="reference_conflict")
+        case Applied(order_id=order_id, outcome=Early(reason=reason)):
+            early = trouble(TroubleClass.TRANSIENT, "early", reason, "webhook_event", claimed.event_type)
+            return await _come_back(tx, claimed, early, order_id)
         case Applied(order_id=order_id, outcome=outcome, effects=effects):
-            await webhook_events.finish(tx, claimed.id, told(outcome))
-            log.info("order.told", order_id=str(order_id), event_id=str(claimed.id), outcome=told(outcome))
-            return Result(Worked.DONE, effects)
+            await webhook_events.finish(tx, claimed.id, told(outcome), order_id=order_id)
+            return Result(Worked.DONE, effects, told(outcome), order_id)
 
 
 def _not_ours(claimed: Claimed, ours: Account) -> str | None:
@@ -164,38 +301,56 @@ def told(outcome: Outcome) -> str:
 
 async def _ignore(tx: Tx, claimed: Claimed, reason: str) -> Result:
     await webhook_events.ignore(tx, claimed.id, reason)
-    return Result(Worked.IGNORED)
+    return Result(Worked.IGNORED, reason=reason)
 
 
-async def _after_failure(pool: Pool, event_id: UUID, retry_count: int, error: Exception) -> Result:
+async def _after_failure(tx: Tx, claimed: Claimed, error: Exception, *, alone: bool) -> Result:
     # The traceback goes to the row, which is under the same care as the payload; the log holds no values.
-    log.warning("webhook_event.failed", event_id=str(event_id), error_class=type(error).__name__)
-    try:
-        async with pool.acquire() as connection, connection.transaction():
-            if isinstance(error, TRANSIENT):
-                return await _come_back(connection, event_id, retry_count, type(error).__name__, _text(error))
-            await webhook_events.bury(connection, event_id, error_class=_class(error), error=_text(error))
-            return Result(Worked.DEAD)
-    except UNAVAILABLE as away:
-        # The row is still owed, as it was: the sweep brings it back when the database does.
-        log.warning("webhook_event.failure_unwritten", event_id=str(event_id), error_class=type(away).__name__)
-        return Result(Worked.RETRY)
+    log.warning("webhook_event.failed", event_id=str(claimed.id), error_class=type(error).__name__)
+    failed = trouble_with_event(error, claimed.event_type)
+    if alone:
+        await webhook_events.take_back_crash(tx, claimed.id, epoch=claimed.epoch)
+    if failed.trouble_class is TroubleClass.TRANSIENT:
+        return await _come_back(tx, claimed, failed)
+    return await _bury(tx, claimed, failed)
 
 
-async def _come_back(tx: Tx, event_id: UUID, retry_count: int, error_class: str, error: str) -> Result:
-    if retry_count + 1 >= BUDGET:
-        await webhook_events.bury(tx, event_id, error_class=error_class, error=error)
-        return Result(Worked.DEAD)
-    delay = delay_seconds(retry_count, first=FIRST_DELAY_SECONDS, most=MOST_DELAY_SECONDS)
-    await webhook_events.postpone(tx, event_id, delay_seconds=delay, error_class=error_class, error=error)
-    return Result(Worked.RETRY)
+async def _come_back(tx: Tx, claimed: Claimed, failed: Trouble, order_id: UUID | None = None) -> Result:
+    if claimed.retry_count + 1 >= BUDGET:
+        return await _bury(tx, claimed, failed, order_id)
+    await _record_attempt(tx, claimed, Worked.RETRY, failed)
+    await _postpone(tx, claimed, failed, order_id)
+    return Result(Worked.RETRY, reason=failed.error_class, order_id=order_id, trouble_class=failed.trouble_class)
 
 
-def _class(error: Exception) -> str:
-    return "unknown_shape" if isinstance(error, TranslationError) else type(error).__name__
+async def _postpone(tx: Tx, claimed: Claimed, failed: Trouble, order_id: UUID | None = None) -> None:
+    await webhook_events.postpone(
+        tx,
+        claimed.id,
+        delay_seconds=delay_seconds(claimed.retry_count, first=FIRST_DELAY_SECONDS, most=MOST_DELAY_SECONDS),
+        error_class=failed.error_class,
+        error=failed.traceback or failed.error,
+        order_id=order_id,
+    )
 
 
-def _text(error: Exception) -> str:
-    """The error and where it arose. It may quote a value, as the database's errors do: it stays with the payload."""
-    written = "".join(traceback.format_exception(error))
-    return written[-ERROR_LIMIT:].replace("\0", "")
+async def _bury(tx: Tx, claimed: Claimed, failed: Trouble, order_id: UUID | None = None) -> Result:
+    await _record_attempt(tx, claimed, Worked.DEAD, failed)
+    await webhook_events.bury(tx, claimed.id, failed, order_id=order_id)
+    log.error(
+        "webhook_event.dead", event_id=str(claimed.id), error_class=failed.error_class, fingerprint=failed.fingerprint
+    )
+    return Result(Worked.DEAD, reason=failed.error_class, trouble_class=failed.trouble_class)
+
+
+async def _record_attempt(tx: Tx, claimed: Claimed, outcome: str, failed: Trouble | None = None) -> None:
+    await work_attempts.record(
+        tx,
+        source="webhook_event",
+        source_id=claimed.id,
+        epoch=claimed.epoch,
+        worker=this_process(),
+        started_at=claimed.claimed_at,
+        outcome=outcome,
+        trouble=failed,
+    )

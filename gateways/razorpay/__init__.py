@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateways.gateway import Gateway
 from gateways.razorpay.envelope import EVENT_ID_HEADER, is_redelivery, read_envelope
-from gateways.razorpay.events import translate
+from gateways.razorpay.events import EVENT_TYPES, translate
 from gateways.razorpay.signature import HEADER, verify
 
 RAZORPAY = Gateway(
@@ -15,4 +15,5 @@ RAZORPAY = Gateway(
     envelope=read_envelope,
     is_redelivery=is_redelivery,
     translate=translate,
+    event_types=EVENT_TYPES,
 )

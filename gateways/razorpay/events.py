@@ -134,3 +134,6 @@ _FACTS: dict[str, Callable[[_Sale], OrderEvent]] = {
     "payment_link.expired": _ended,
     "payment_link.cancelled": _ended,
 }
+
+#: Every type that says something of a one-time payment.
+EVENT_TYPES = frozenset(_FACTS)

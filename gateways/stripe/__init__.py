@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gateways.gateway import Gateway
 from gateways.stripe.envelope import is_redelivery, read_envelope
-from gateways.stripe.events import translate
+from gateways.stripe.events import EVENT_TYPES, translate
 from gateways.stripe.signature import HEADER, verify
 
 STRIPE = Gateway(
@@ -15,4 +15,5 @@ STRIPE = Gateway(
     envelope=read_envelope,
     is_redelivery=is_redelivery,
     translate=translate,
+    event_types=EVENT_TYPES,
 )

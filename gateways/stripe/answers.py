@@ -14,10 +14,10 @@ import httpx
 import stripe
 
 from gateways.calling import Answer, Denial, NoAnswer, lost, retry_after_seconds
-from gateways.client import Doubt, Refusal
+from gateways.client import Doubt, Endpoint, Refusal
 from gateways.gateway import Json
-from gateways.reading import as_id, as_text
-from gateways.translating import Unreadable
+from gateways.reading import as_id, as_text, texts
+from gateways.translating import Unreadable, needed
 
 #: One request through the SDK.
 Send = Callable[[], Awaitable[object]]
@@ -89,3 +89,16 @@ def read_page(page: Json) -> tuple[list[Json], bool]:
     if has_more and not objects:
         raise Unreadable("has_more contradicts data")
     return objects, bool(has_more)
+
+
+def read_endpoint(endpoint: Json) -> Endpoint:
+    """Raises ``Unreadable``."""
+    wanted = endpoint.get("enabled_events")
+    return Endpoint(
+        id=needed(as_text(endpoint.get("id")), "id"),
+        # Longer than our other texts, perhaps, and compared, not stored.
+        url=needed(endpoint["url"] if isinstance(endpoint.get("url"), str) else None, "url"),
+        is_enabled=needed(as_text(endpoint.get("status")), "status") == "enabled",
+        api_version=as_text(endpoint.get("api_version")),
+        event_types=frozenset(texts(*wanted)) if isinstance(wanted, list) else frozenset(),
+    )

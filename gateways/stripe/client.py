@@ -26,6 +26,7 @@ from gateways.client import (
     Closed,
     Created,
     Doubt,
+    Endpoint,
     GatewayPayment,
     Gone,
     Paid,
@@ -41,7 +42,7 @@ from gateways.gateway import Json
 from gateways.pacing import Bucket
 from gateways.reading import as_object
 from gateways.stripe import catalogue
-from gateways.stripe.answers import Send, read_page, send_once
+from gateways.stripe.answers import Send, read_endpoint, read_page, send_once
 from gateways.stripe.freezing import freeze
 from gateways.stripe.objects import EXPAND_SESSION, read_payment, read_session, read_state
 from gateways.stripe.settings import StripeSettings
@@ -82,6 +83,9 @@ class Stripe:
     """One Stripe account."""
 
     name = "stripe"
+    lists_events = True
+    #: A session that has expired takes its unfinished payment with it.
+    late_for = timedelta(0)
 
     def __init__(self, secret_key: str, line: Line, *, api_base: str | None = None) -> None:
         self._line = line
@@ -177,6 +181,17 @@ class Stripe:
             "list_events", self._sdk.v1.events.list_async, parameters, lambda: Deadline.of(patience)
         ):
             yield found
+
+    async def list_endpoints(self, patience: Patience = BACKGROUND) -> tuple[Endpoint, ...] | Refused | Unknown | None:
+        found = []
+        async for each in self._list(
+            "list_endpoints", self._sdk.v1.webhook_endpoints.list_async, {}, lambda: Deadline.of(patience)
+        ):
+            endpoint = each if isinstance(each, Refused | Unknown) else told(Answer(each), read_endpoint)
+            if isinstance(endpoint, Refused | Unknown):
+                return endpoint
+            found.append(endpoint)
+        return tuple(found)
 
     async def publish_plan(
         self, plan: PlanOnSale, patience: Patience = BACKGROUND

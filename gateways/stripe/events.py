@@ -213,3 +213,6 @@ _CHAPTERS = (
 )
 
 _CHAPTER_OF = {event_type: chapter for chapter in _CHAPTERS for event_type in chapter.facts}
+
+#: Every type that says something of a one-time payment.
+EVENT_TYPES = frozenset(_CHAPTER_OF)

@@ -60,7 +60,7 @@ def test_make_lists_what_people_are_promised() -> None:
     said = _run("make", cwd=ROOT)
 
     assert re.findall(r"^make (\w+)", said.stdout, re.MULTILINE) == [
-        *("help", "setup", "up", "test", "demo", "lint", "check", "bench")
+        *("help", "setup", "up", "test", "demo", "lint", "check", "bench", "simulate")
     ]
 
 

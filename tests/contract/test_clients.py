@@ -546,6 +546,40 @@ async def test_stripe_events_are_listed_as_its_webhooks_would_have_brought_them(
     await client.aclose()
 
 
+async def test_stripe_says_where_its_webhooks_go_and_whether_they_do(tmp_path: Path) -> None:
+    with running_sandbox(tmp_path / "telling", webhooks="https://pay.example/webhooks") as sandbox:
+        client = STRIPE.build_for(sandbox)
+        async with sandbox.stripe() as sdk:
+            made = await sdk.v1.webhook_endpoints.create_async(
+                {"url": "https://other.example/hooks", "enabled_events": ["payment_intent.succeeded"]}
+            )
+            await sdk.v1.webhook_endpoints.update_async(made.id, {"disabled": True})
+
+        endpoints = await client.list_endpoints()
+
+        await client.aclose()
+    assert isinstance(endpoints, tuple)
+    assert {(each.url, each.is_enabled, each.event_types) for each in endpoints} == {
+        ("https://pay.example/webhooks/stripe", True, frozenset({"*"})),
+        ("https://other.example/hooks", False, frozenset({"payment_intent.succeeded"})),
+    }
+
+
+async def test_endpoints_that_cannot_be_listed_are_unknown_and_not_none(account: Account) -> None:
+    client = account.build("http://127.0.0.1:1")
+
+    endpoints = await client.list_endpoints(Patience(0.3))
+
+    assert endpoints is None if account is RAZORPAY else isinstance(endpoints, Unknown)
+    await client.aclose()
+
+
+async def test_a_gateway_that_pays_late_says_for_how_long(client: Client, account: Account) -> None:
+    """Only where a payment can come after its page is an order that was given up asked about (F31)."""
+    assert (client.late_for > timedelta(0)) == (account is RAZORPAY)
+    assert client.lists_events == (account is STRIPE)
+
+
 async def test_razorpay_an_authorised_payment_is_captured_with_its_exact_amount(sandbox: Sandbox) -> None:
     client = RAZORPAY.build_for(sandbox)
     sandbox.control("settings", {"razorpayAutoCapture": False})

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from fnmatch import fnmatch
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -22,27 +23,34 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import schedules.clock
 import settings
+from db import orphans
 from db.history import Cause
+from db.orphans import Orphan
 from db.pool import Pool, open_pool
 from gateways.registry import GATEWAYS
 from payments.money import Money
 from payments.order import Move, OrderStatus, Surplus
-from tests.builders import BOOK, keep, observed, paid, place_order, session
+from tests.builders import BOOK, NOON, keep, observed, paid, place_order, session
 from tests.counter import LIFETIME, counter, put_on_sale
+from tests.desk import Desk as CommandLine
 from tests.front_door import front_door, raw, stripe_event
 from tests.house.pages import DOCS, ROOT, blocks, rows, section, text
 from web.serving import GRACE_SECONDS
-from workers.__main__ import STOP_SECONDS
+from workers.__main__ import END_SECONDS
 from workers.apply import Applied, apply
 from workers.delivery.senders import DeliverySettings, build
 from workers.effects import Outcome, send_effect
+from workers.looking import Look, look_at
+from workers.queues import QUEUES
 from workers.webhook_events import Desk, Worked, work_webhook_event
 
 PROCFILE = dict(line.split(": ", 1) for line in text("Procfile").splitlines() if line)
 COMPOSE: dict[str, Any] = yaml.safe_load(text("docker-compose.yml"))
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("counterfoil:")}
+WORKERS = [name for name in OURS if name.startswith("worker")]
 VARIABLES = {cells[0].strip("`") for cells in rows(section(DOCS / "deployment.md", "Settings"))}
 EXAMPLE = dict(re.findall(r"^#?([A-Z_]+)=(.*)$", text(".env.example"), re.MULTILINE))
 LIFETIME_PRICE = Money(LIFETIME.price_cents, LIFETIME.currency)
@@ -57,7 +65,7 @@ def test_every_process_is_a_service_with_the_procfiles_command() -> None:
 
 
 def test_every_service_that_answers_has_a_health_check_and_the_others_say_that_they_have_none() -> None:
-    answering = {"postgres", "redis", *(name for name, service in OURS.items() if "ports" in service)}
+    answering = SERVICES.keys() - {"release"}
 
     for name, service in SERVICES.items():
         check = service["healthcheck"]
@@ -128,13 +136,23 @@ def test_our_services_run_without_rights() -> None:
 
 
 def test_a_service_may_finish_before_it_is_killed() -> None:
-    assert int(OURS["worker"]["stop_grace_period"].rstrip("s")) >= STOP_SECONDS + 5
+    for name in WORKERS:
+        assert int(OURS[name]["stop_grace_period"].rstrip("s")) > END_SECONDS
+    assert int(OURS["schedules"]["stop_grace_period"].rstrip("s")) > schedules.clock.GRACE_SECONDS + 5
     for name in ("ingress", "checkout"):
         assert int(OURS[name]["stop_grace_period"].rstrip("s")) >= GRACE_SECONDS + 10
 
 
-def test_a_worker_can_be_scaled() -> None:
-    assert not {"container_name", "ports"} & OURS["worker"].keys()
+def test_workers_and_clocks_can_be_scaled() -> None:
+    for name in (*WORKERS, "schedules"):
+        assert not {"container_name", "ports"} & OURS[name].keys()
+    assert OURS["schedules"]["deploy"]["replicas"] >= 2
+
+
+def test_every_queue_has_a_worker_and_one_alone() -> None:
+    worked = [re.findall(r"--queues ((?:[a-z]+ ?)+)", OURS[name]["command"])[0].split() for name in WORKERS]
+
+    assert sorted(queue for queues in worked for queue in queues) == sorted(QUEUES)
 
 
 def test_every_variable_is_a_setting_and_every_one_that_is_asked_for_is_in_the_example() -> None:
@@ -381,6 +399,24 @@ async def test_the_checkout_can_do_its_work_and_see_no_event(roles: dict[str, st
     )
 
 
+async def test_the_checkout_can_heal_an_order_whose_webhook_is_lost(roles: dict[str, str], pool: Pool) -> None:
+    await put_on_sale(pool)
+    own = await open_pool(roles["counterfoil_checkout"], name="test")
+    async with counter(roles["counterfoil_checkout"]) as shop:
+        order = UUID((await shop.buy()).json()["orderId"])
+        shop.stripe.ended = (observed(order, paid("pi_1", LIFETIME_PRICE)),)
+
+        async with own.acquire() as connection:
+            claimed = await orphans.claim_one(connection, order, NOON.replace(year=2100), pause=timedelta(minutes=1))
+        cause = Cause("reconciliation", "success_page")
+        clients = {"stripe": shop.stripe}
+        seen = await look_at(own, clients, BOOK, Orphan(order, "stripe"), cause, settles_findings=False)
+    await own.close()
+
+    assert claimed
+    assert seen.look is Look.PAID
+
+
 async def test_a_worker_can_do_its_work_and_rewrite_no_history(roles: dict[str, str], pool: Pool) -> None:
     desk = Desk(GATEWAYS, {}, BOOK)
     worker = await open_pool(roles["counterfoil_worker"], name="test")
@@ -421,6 +457,37 @@ async def test_an_application_can_insert_an_order_and_wake_what_waits_for_it(rol
 
     assert await pool.fetchval("SELECT status FROM webhook_events") == "retry"
     await _is_forbidden(roles["application"], "UPDATE orders SET status = 'paid'", "SELECT FROM history")
+
+
+async def test_the_desk_can_do_its_work_and_rewrite_nothing(roles: dict[str, str], pool: Pool, redis_url: str) -> None:
+    desk = CommandLine(roles["counterfoil_desk"], redis_url)
+    order = await place_order(pool)
+    paying, dead = await keep(pool, session(order)), await keep(pool, session(order, amount_total=None))
+    await work_webhook_event(pool, Desk(GATEWAYS, {}, BOOK), dead)
+
+    ended = [
+        desk("status").code,
+        desk("events", "list").code,
+        desk("events", "show", paying, "--reveal", "--reason", "r").code,
+        desk("events", "replay", paying, "--dry-run").code,
+        desk("events", "replay", paying, "--reason", "r").code,
+        desk("dead", "list", "--group").code,
+        desk("dead", "retry", dead, "--reason", "r").code,
+        desk("queues", "pause", "bulk", "--reason", "r").code,
+        desk("queues", "resume", "bulk").code,
+        desk("jobs").code,
+    ]
+    lacking = desk("jobs", "run", "prune")
+
+    assert ended == [2, *[0] * 9]  # no worker is alive
+    assert (lacking.code, "lacks a right" in lacking.err) == (1, True)
+    await _is_forbidden(
+        roles["counterfoil_desk"],
+        "UPDATE operator_actions SET reason = 'another'",
+        "DELETE FROM dead_letters",
+        "DELETE FROM webhook_events",
+        "UPDATE history SET cause_id = ''",
+    )
 
 
 async def _is_forbidden(url: str, *statements: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Generator
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -27,6 +26,7 @@ from tests.fake_gateway import (
     say_it_is_outdated,
     spend_the_key,
 )
+from tests.killing import Killed, Walk, graveyard
 from workers.apply import apply
 from workers.attempts import Busy, Counter, Lost, Opened, Opening, Over, Refused, intend_first, open_page
 
@@ -288,68 +288,31 @@ async def test_the_open_page_of_a_plan_is_found_until_it_expires_or_is_paid(pool
     assert await attempts.find_open(pool, **mine, now=NOON) is None  # type: ignore[arg-type]
 
 
-class Killed(BaseException):
-    """The process is gone."""
-
-
-class Walk:
-    """Drives a coroutine and stops at its n-th await, for good: nothing of it runs any more, as after a kill -9."""
-
-    def __init__(self, work: Coroutine[Any, Any, Opening], stop_at: int) -> None:
-        self.work = work
-        self.stop_at = stop_at
-        self.awaits = 0
-
-    def __await__(self) -> Generator[Any, Any, Opening]:
-        inner = self.work.__await__()
-        sent: Any = None
-        while True:
-            try:
-                waiting = inner.send(sent)
-            except StopIteration as end:
-                done: Opening = end.value
-                return done
-            self.awaits += 1
-            if self.awaits == self.stop_at:
-                KEPT.append(inner)
-                raise Killed
-            sent = yield waiting
-
-
-#: What was killed is kept from the garbage collector until the end: its clean-up is more than a dead process does.
-KEPT: list[Any] = []
-
-
 async def test_killed_at_every_await_there_is_one_page_and_the_order_finds_it(database_url: str) -> None:
     """Walks the awaits by itself, so that a new one is covered too. Whoever resumes finds or makes the one page."""
     watching = await open_pool(database_url, name="watching")
-    # The dead leave callbacks behind that complain of closed connections, as nobody would hear them after a kill -9.
-    asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
     stop_at = 0
-    while True:
-        stop_at += 1
-        gateway = FakeGateway()
-        order_id = await place(watching, gateway, plan=f"plan-{stop_at}", expected=Money(1000, "usd"))
-        dying = await open_pool(database_url, name="dying", min_size=1, max_size=1)
-        walk = Walk(open_page(dying, gateway, COUNTER, order_id, "api"), stop_at)
-        survived = False
-        with suppress(Killed):
-            await walk
-            survived = True
-        dying.terminate()
-        # The lease of a dead caller runs out by the clock; here the clock is helped.
-        await watching.execute("UPDATE payment_attempts SET calling_until = '-infinity'")
+    with graveyard() as graves:
+        while True:
+            stop_at += 1
+            gateway = FakeGateway()
+            order_id = await place(watching, gateway, plan=f"plan-{stop_at}", expected=Money(1000, "usd"))
+            dying = await open_pool(database_url, name="dying", min_size=1, max_size=1)
+            survived = False
+            with suppress(Killed):
+                await Walk(open_page(dying, gateway, COUNTER, order_id, "api"), stop_at, graves)
+                survived = True
+            dying.terminate()
+            # The lease of a dead caller runs out by the clock; here the clock is helped.
+            await watching.execute("UPDATE payment_attempts SET calling_until = '-infinity'")
 
-        opening = await open_page(watching, gateway, COUNTER, order_id, "api")
+            opening = await open_page(watching, gateway, COUNTER, order_id, "api")
 
-        assert isinstance(opening, Opened), (stop_at, opening)
-        assert len(gateway.sessions) == 1, stop_at
-        kept = await watching.fetchval("SELECT session_id FROM orders WHERE id = $1", order_id)
-        assert kept == opening.session_id, stop_at
-        if survived:
-            break
-    for inner in KEPT:
-        with suppress(Exception):
-            inner.close()
+            assert isinstance(opening, Opened), (stop_at, opening)
+            assert len(gateway.sessions) == 1, stop_at
+            kept = await watching.fetchval("SELECT session_id FROM orders WHERE id = $1", order_id)
+            assert kept == opening.session_id, stop_at
+            if survived:
+                break
     await watching.close()
     assert stop_at > 10

@@ -15,6 +15,7 @@ from db import effects
 from db.effects import Effect
 from db.pool import Pool, open_pool
 from local.postgres import Postgres
+from tests.builders import TROUBLE
 from tests.owed import DETAIL, MAIL, NOTIFY, ORDER, make_due, owe, row
 from workers.delivery.sender import SENT, NeverAgain, NotNow, Settled
 from workers.effects import (
@@ -140,11 +141,11 @@ async def test_a_worker_that_lost_its_lease_can_say_sent_and_nothing_else(pool: 
         assert stale is not None
         assert newest is not None
 
-        await effects.postpone(tx, owed, attempt=stale.attempts, delay_seconds=5, error="stale")
-        await effects.bury(tx, owed, attempt=stale.attempts, error="stale")
+        await effects.postpone(tx, stale, delay_seconds=5, error="stale")
+        await effects.bury(tx, stale, TROUBLE)
         kept = await row(pool, owed)
         await effects.mark_sent(tx, owed, note=None)
-        await effects.bury(tx, owed, attempt=newest.attempts, error="too late")
+        await effects.bury(tx, newest, TROUBLE)
 
     assert (kept["status"], kept["last_error"], kept["attempts"]) == ("pending", None, 2)
     assert kept["wait"] > 30

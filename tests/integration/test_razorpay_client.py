@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -376,35 +377,59 @@ async def test_a_capture_is_what_the_payment_shows_afterwards(asked: Act, shown:
     assert gateway.calls == ["POST /v1/payments/pay_1/capture", "GET /v1/payments/pay_1"]
 
 
-async def test_a_list_is_read_in_closed_slices_and_each_payment_once() -> None:
+async def test_f112_a_list_is_read_in_closed_slices_and_each_payment_once() -> None:
+    """An hour and a half with more than fits into a page: its halves are asked for, and one of them is paged."""
     pages = {
         # A payment came while the first page was read: its last line moves to the next page.
         0: [payment(f"pay_{number}") for number in range(100)],
         100: [payment("pay_99"), payment("pay_100")],
     }
+    end = int(EXPIRES_AT.timestamp())
+    first, middle, last = str(end - 5400), str(end - 2701), str(end - 1)
 
     def answer(asked: Asked) -> Act:
-        is_first_slice = asked.query["from"] == str(int((EXPIRES_AT - timedelta(minutes=90)).timestamp()))
-        items = pages[int(asked.query["skip"])] if is_first_slice else [payment("pay_101")]
+        is_second_half = asked.query["from"] != first
+        items = [payment("pay_101")] if is_second_half else pages[int(asked.query["skip"])]
         return Reply(body={"entity": "collection", "items": items})
 
     async with calling() as (client, gateway):
         gateway.answer = answer
         found = [each async for each in client.list_payments(EXPIRES_AT - timedelta(minutes=90), EXPIRES_AT)]
 
-    end = int(EXPIRES_AT.timestamp())
     windows = [(asked.query["from"], asked.query["to"], asked.query["skip"]) for asked in gateway.asked]
-    first, last = str(end - 5400), str(end - 1801)
     assert [each.id for each in found if isinstance(each, GatewayPayment)] == [f"pay_{n}" for n in range(102)]
-    assert windows == [(first, last, "0"), (first, last, "100"), (str(end - 1800), str(end - 1), "0")]
+    assert windows == [
+        (first, last, "0"),
+        (first, middle, "0"),
+        (first, middle, "100"),
+        (str(int(middle) + 1), last, "0"),
+    ]
+
+
+async def test_where_little_is_sold_a_day_is_one_question() -> None:
+    async with calling(Reply(body={"items": [payment("pay_1")]})) as (client, gateway):
+        found = [each async for each in client.list_payments(EXPIRES_AT - timedelta(days=30), EXPIRES_AT)]
+
+    assert len(found) == len(gateway.asked) == 30
+    bounds = [(int(asked.query["from"]), int(asked.query["to"])) for asked in gateway.asked]
+    assert [later[0] - earlier[1] for earlier, later in pairwise(bounds)] == [1] * 29
 
 
 async def test_a_list_that_is_cut_short_says_so_and_ends() -> None:
     page = Reply(body={"items": [payment("pay_1")]})
     async with calling(page, problem(401), page) as (client, gateway):
-        found = [each async for each in client.list_payments(EXPIRES_AT - timedelta(hours=3), EXPIRES_AT)]
+        found = [each async for each in client.list_payments(EXPIRES_AT - timedelta(days=3), EXPIRES_AT)]
 
     assert [type(each) for each in found] == [GatewayPayment, Refused]
+    assert len(gateway.asked) == 2
+
+
+async def test_a_half_that_is_cut_short_ends_the_whole_list() -> None:
+    full = Reply(body={"items": [payment(f"pay_{number}") for number in range(100)]})
+    async with calling(full, problem(401), full) as (client, gateway):
+        found = [each async for each in client.list_payments(EXPIRES_AT - timedelta(hours=3), EXPIRES_AT)]
+
+    assert [type(each) for each in found] == [Refused]
     assert len(gateway.asked) == 2
 
 

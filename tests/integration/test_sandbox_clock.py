@@ -82,6 +82,21 @@ def test_a_receiver_may_call_back_while_the_clock_is_moved(sandbox: Sandbox) -> 
         assert client.payment_link.fetch(link)["status"] == "paid"
 
 
+def test_a_receiver_that_sets_off_something_new_each_time_does_not_hold_the_clock(
+    sandbox: Sandbox, receiver: Receiver
+) -> None:
+    receiver.on_delivery = sandbox.customer
+    _link(sandbox, "order-1", 20)
+    try:
+        moved = sandbox.control("clock", {"advance": HOUR})
+        receiver.wait_for("customer.created", "customer.created")
+    finally:
+        receiver.on_delivery = None
+
+    assert moved["offset"] >= HOUR - 1
+    assert receiver.types()[0] == "payment_link.expired"
+
+
 def test_real_time_passes_by_itself(sandbox: Sandbox, receiver: Receiver) -> None:
     link = _link(sandbox, "order-1", 16)
     sandbox.pay(link, PAYS, late=1)

@@ -11,6 +11,7 @@ import pytest
 
 from db.migrate import LOCK, MIGRATIONS, MigrationError, migrate
 from db.pool import Pool
+from local.postgres import Postgres
 from payments.order import MOVES, OrderStatus
 from tests.builders import place_order
 
@@ -154,3 +155,39 @@ async def test_a_migration_that_was_changed_afterwards_is_refused(pool: Pool, da
 
     with pytest.raises(MigrationError, match=r"0001_orders\.sql was changed"):
         await migrate(database_url)
+
+
+TRACEBACK = """Traceback (most recent call last):
+  File "/srv/payments/workers/webhook_events.py", line 88, in _work
+    await _apply(tx, observed, email="buyer@example.com")
+ValueError: no such currency: xyz
+
+"""
+
+
+async def test_what_died_before_there_were_letters_gets_one_when_they_come(own_postgres: Postgres) -> None:
+    connection = await asyncpg.connect(own_postgres.url_of("postgres"))
+    for path in sorted(MIGRATIONS.glob("000[1-5]_*.sql")):
+        await connection.execute(path.read_text(encoding="utf-8"))
+    await connection.execute(
+        "INSERT INTO webhook_events (id, gateway, event_id, event_type, payload_raw, payload_hash, status, "
+        "                            next_attempt_at, last_error) "
+        "VALUES (gen_random_uuid(), 'stripe', 'evt_1', 'a.dead.one', '', '', 'dead', NULL, $1), "
+        "       (gen_random_uuid(), 'stripe', 'evt_2', 'an.untold.one', '', '', 'dead', NULL, NULL)",
+        TRACEBACK,
+    )
+    await connection.execute(
+        "INSERT INTO effects (kind, status, idempotency_key, detail, next_attempt_at, last_error) "
+        "VALUES ('mail.dead_too', 'dead', 'k', '{}', NULL, $1)",
+        TRACEBACK + "SMTPError: " + "x" * 1000,
+    )
+
+    await connection.execute((MIGRATIONS / "0006_work.sql").read_text(encoding="utf-8"))
+
+    letters = await connection.fetch("SELECT what, state, error FROM dead_letters ORDER BY what")
+    assert [tuple(letter) for letter in letters] == [
+        ("a.dead.one", "open", "ValueError: no such currency: xyz"),
+        ("an.untold.one", "open", ""),
+        ("mail.dead_too", "open", "SMTPError: " + "x" * (500 - len("SMTPError: "))),
+    ]
+    await connection.close()

@@ -14,7 +14,7 @@ from tests.builders import BOOK, keep, place_order, session
 from tests.waiting import until
 from workers.delivery.sender import SENT, Settled
 from workers.outbound import AT_ONCE, Outbound
-from workers.queues import EFFECTS, WEBHOOKS
+from workers.queues import SEND_EFFECT, WORK_WEBHOOK_EVENT
 from workers.standby import Standby
 from workers.webhook_events import Desk, work_webhook_event
 
@@ -51,9 +51,9 @@ async def make_long_owed(pool: Pool) -> None:
 
 def standby(pool: Pool, receivers: Receivers) -> Standby:
     async def work(event: UUID) -> None:
-        await work_webhook_event(pool, DESK, event)
+        await work_webhook_event(pool, DESK, event, careful=True)
 
-    return Standby(pool, {WEBHOOKS: work, EFFECTS: Outbound(pool, receivers).send})
+    return Standby(pool, {WORK_WEBHOOK_EVENT: work, SEND_EFFECT: Outbound(pool, receivers).send})
 
 
 async def test_an_event_whose_hints_reach_nobody_is_worked_all_the_same(pool: Pool) -> None:

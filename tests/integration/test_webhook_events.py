@@ -13,7 +13,7 @@ import pytest
 from db import partitions, webhook_events
 from db.ids import first_id_of, new_id
 from db.pool import Pool
-from tests.builders import arrival, keep
+from tests.builders import TROUBLE, arrival, keep
 
 
 async def row(pool: Pool, event: UUID) -> asyncpg.Record:
@@ -155,7 +155,7 @@ async def test_f2_a_repeat_wakes_what_is_not_done_and_nothing_else(
             case "park":
                 await webhook_events.park(tx, event, ["cs_1"])
             case _:
-                await webhook_events.bury(tx, event, error_class="unknown_shape", error="")
+                await webhook_events.bury(tx, event, TROUBLE)
 
     async with pool.acquire() as tx, tx.transaction():
         delivery = await webhook_events.count_delivery(tx, event)

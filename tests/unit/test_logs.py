@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import sys
+import threading
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from typing import Any, NoReturn
@@ -16,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import logs
+from payments.secrecy import REDACTED
 
 
 def redacted(**event: Any) -> dict[str, Any]:
@@ -40,13 +43,14 @@ def redacted(**event: Any) -> dict[str, Any]:
         "4000-0000-0000-9995",
         "3782 822463 10005",
         "6304000000000000000",
+        "ada.lovelace+tag@mail.example.org",
     ],
 )
 @pytest.mark.parametrize("around", ["{}", "before {} after", "key={},", '{{"k": "{}"}}'])
 def test_a_secret_is_known_by_its_looks_wherever_it_stands(text: str, around: str) -> None:
     shown = json.dumps(redacted(event=around.format(text), nested={"list": [around.format(text)]}))
 
-    assert logs.REDACTED in shown
+    assert REDACTED in shown
     assert text.rsplit(maxsplit=1)[-1] not in shown
 
 
@@ -57,7 +61,7 @@ def test_a_secret_is_known_by_its_looks_wherever_it_stands(text: str, around: st
         ("redis://:hidden@127.0.0.1:6379/0", "redis://[redacted]@127.0.0.1:6379/0"),
         ("smtps://user%40x:hid@den@mail/", "smtps://[redacted]@mail/"),
         ("https://example.com:8443/a@b", "https://example.com:8443/a@b"),
-        ("https://user@example.com/", "https://user@example.com/"),
+        ("https://user@example.com/", "https://[redacted]/"),
     ],
 )
 def test_a_url_shows_its_host_and_not_its_password(url: str, shown: str) -> None:
@@ -66,8 +70,8 @@ def test_a_url_shows_its_host_and_not_its_password(url: str, shown: str) -> None
 
 @pytest.mark.parametrize("name", ["payload", "raw", "body", "Authorization", "password", "token", "signature_headers"])
 def test_some_fields_are_never_shown(name: str) -> None:
-    assert redacted(**{name: {"anything": "at all"}}) == {name: logs.REDACTED}
-    assert redacted(inside={name: "x"}) == {"inside": {name: logs.REDACTED}}
+    assert redacted(**{name: {"anything": "at all"}}) == {name: REDACTED}
+    assert redacted(inside={name: "x"}) == {"inside": {name: REDACTED}}
 
 
 def test_bytes_are_told_by_their_length() -> None:
@@ -92,7 +96,7 @@ def test_what_an_operator_needs_stays_readable(value: Any) -> None:
 
 
 def test_a_card_number_is_redacted_as_a_number_too() -> None:
-    assert redacted(value=4242424242424242) == {"value": logs.REDACTED}
+    assert redacted(value=4242424242424242) == {"value": REDACTED}
 
 
 @given(st.uuids())
@@ -115,7 +119,9 @@ def restored() -> Iterator[None]:
     """What ``configure`` changes is the whole process's."""
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
+    hooks = sys.excepthook, threading.excepthook
     yield
+    sys.excepthook, threading.excepthook = hooks
     structlog.reset_defaults()
     root.handlers[:], root.level = handlers, level
 
@@ -161,3 +167,21 @@ def test_development_is_readable_and_as_discreet() -> None:
     assert "RuntimeError" in shown
     assert "hidden" not in shown
     assert "51Hsecret" not in shown
+
+
+@pytest.mark.usefixtures("restored")
+def test_what_ends_a_process_or_a_thread_is_told_in_the_same_way() -> None:
+    written = io.StringIO()
+    with redirect_stdout(written):
+        logs.configure(production=True)
+        try:
+            fail()
+        except RuntimeError:
+            sys.excepthook(*sys.exc_info())
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+
+    ends = [json.loads(line) for line in written.getvalue().splitlines()]
+    assert [end["event"] for end in ends] == ["process.failed"] * 2
+    assert all("RuntimeError: [redacted]" in end["exception"] for end in ends)

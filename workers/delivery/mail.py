@@ -191,7 +191,8 @@ class Mail:
             raise _refusal("the mail", error.code) from None
         except aiosmtplib.SMTPResponseException as error:
             # It refuses us, or our sender: somebody's setting, which can be repaired.
-            raise NotNow(f"the mail server refused us ({type(error).__name__} {error.code})") from None
+            text = f"the mail server refused us ({type(error).__name__} {error.code})"
+            raise NotNow(text, needs_person=error.code >= PERMANENT) from None
         except (aiosmtplib.SMTPException, OSError) as error:
             raise NotNow(f"the mail server could not be used ({type(error).__name__})") from None
         return SENT

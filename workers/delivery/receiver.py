@@ -18,6 +18,9 @@ from workers.delivery.sender import NeverAgain, NotNow, WrongSetting
 #: or sends us elsewhere for now. The other answers below 500 speak of our bytes, which stay as they are.
 RECEIVER_MAY_CHANGE = frozenset({302, 303, 307, 401, 403, 404, 408, 409, 421, 425, 429})
 
+#: Of those, the ones that stay until somebody mends a credential.
+REFUSES_US = frozenset({401, 403})
+
 #: The status is the answer. A short body is read to its end so that the connection can serve again; no more than that.
 BODY_LIMIT = 4096
 BODY_SECONDS = 1.0
@@ -83,7 +86,7 @@ def _judge(response: httpx.Response, now: datetime) -> None:
         return
     if response.is_server_error or status in RECEIVER_MAY_CHANGE:
         wish = retry_after_seconds(response.headers.get("retry-after"), now)
-        raise NotNow(f"the receiver answered {status}", retry_after_seconds=wish)
+        raise NotNow(f"the receiver answered {status}", retry_after_seconds=wish, needs_person=status in REFUSES_US)
     raise NeverAgain(f"the receiver answered {status}")
 
 

@@ -16,12 +16,14 @@ class NotSent(Exception):
 class NotNow(NotSent):
     """Try again later: a lost connection, a timeout, a receiver that is broken or set up wrong, and can be repaired.
 
-    ``retry_after_seconds`` is the receiver's own wish, if it named one.
+    ``retry_after_seconds`` is the receiver's own wish, if it named one. ``needs_person``: it will not get better until
+    somebody mends a setting, ours or theirs.
     """
 
-    def __init__(self, message: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after_seconds: float | None = None, needs_person: bool = False) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+        self.needs_person = needs_person
 
 
 class NeverAgain(NotSent):

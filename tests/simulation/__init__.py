@@ -1,0 +1,1 @@
+"""Proof under fire: customers buy at both gateways while everything breaks; then every promise is checked."""

@@ -1,0 +1,155 @@
+"""All that our database holds, read in bulk once everything has settled."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+
+from db.pool import Pool, Tx
+
+Row = asyncpg.Record
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Our side. Rows by the id of their order, unless it is said otherwise."""
+
+    orders: dict[str, Row]
+    payments: dict[tuple[str, str], Row]  # by gateway and the gateway's id
+    attempts: list[Row]
+    access: dict[str, list[Row]]
+    effects: dict[str, list[Row]]
+    moves: dict[str, list[tuple[str, str]]]
+    causes: dict[str, int]  # how often each has moved an order
+    discrepancies: list[Row]
+    letters: list[Row]
+
+
+@dataclass(frozen=True, slots=True)
+class Worked:
+    """One kept event that is done: when it came, and when it was."""
+
+    event_id: str
+    event_type: str
+    created_at: datetime
+    processed_at: datetime
+    retry_count: int
+
+    @property
+    def seconds(self) -> float:
+        return (self.processed_at - self.created_at).total_seconds()
+
+
+#: In the words of a failure. None of it may be left when everything has settled; but money that waits for a person keeps
+#: its order pending by right.
+UNFINISHED = """
+    SELECT 'event' AS what, event_type AS of, id::text AS id, NULL AS order_id, last_error AS error
+      FROM webhook_events WHERE status IN ('received', 'retry')
+    UNION ALL
+    SELECT 'effect', kind, id::text, order_id::text, last_error FROM effects WHERE status = 'pending'
+    UNION ALL
+    SELECT 'attempt', status, id::text, order_id::text, error FROM payment_attempts WHERE status IN ('intended', 'unknown')
+    UNION ALL
+    SELECT 'order', status, id::text, id::text, failure_reason FROM orders o
+     WHERE status = 'pending'
+       AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.standing IN ('mismatched', 'held'))
+"""
+
+
+async def count_owed(tx: Tx | Pool) -> int:
+    """Events and effects that wait for their work."""
+    owed: int = await tx.fetchval(
+        """
+        SELECT (SELECT count(*) FROM webhook_events WHERE status IN ('received', 'retry'))
+             + (SELECT count(*) FROM effects WHERE status = 'pending')
+        """
+    )
+    return owed
+
+
+async def count_held(tx: Tx | Pool) -> int:
+    """Attempts that somebody is calling for, or was when they died: their leases are real time, and nobody skips it."""
+    held: int = await tx.fetchval(
+        """
+        SELECT count(*) FROM payment_attempts
+         WHERE status IN ('intended', 'unknown', 'open') AND calling_until > now()
+        """
+    )
+    return held
+
+
+async def list_owed(tx: Tx | Pool) -> list[Row]:
+    """Everything that is not finished."""
+    return await tx.fetch(UNFINISHED)
+
+
+async def read_books(tx: Tx) -> Books:
+    """In one snapshot, if the caller's transaction is one."""
+    orders = await tx.fetch("SELECT *, id::text AS order_id FROM orders")
+    payments = await tx.fetch("SELECT *, order_id::text AS of_order FROM payments")
+    moves: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    causes: dict[str, int] = defaultdict(int)
+    for row in await tx.fetch("SELECT * FROM history WHERE subject = 'order' AND from_status IS NOT NULL ORDER BY id"):
+        moves[row["subject_id"]].append((row["from_status"], row["to_status"]))
+        causes[f"{row['to_status']} by {row['cause']}"] += 1
+    return Books(
+        orders={row["order_id"]: row for row in orders},
+        payments={(row["gateway"], row["gateway_payment_id"]): row for row in payments},
+        attempts=await tx.fetch("SELECT *, order_id::text AS of_order FROM payment_attempts"),
+        access=_by_order(await tx.fetch("SELECT *, order_id::text AS of_order FROM entitlements")),
+        effects=_by_order(await tx.fetch("SELECT *, order_id::text AS of_order FROM effects")),
+        moves=moves,
+        causes=causes,
+        discrepancies=await tx.fetch("SELECT *, order_id::text AS of_order FROM discrepancies"),
+        letters=await tx.fetch("SELECT *, order_id::text AS of_order FROM dead_letters WHERE state = 'open'"),
+    )
+
+
+def _by_order(rows: list[Row]) -> dict[str, list[Row]]:
+    found: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row["of_order"]].append(row)
+    return found
+
+
+async def read_worked(tx: Tx | Pool) -> list[Worked]:
+    """Every event that was worked, the oldest first."""
+    rows = await tx.fetch(
+        """
+        SELECT event_id, event_type, created_at, processed_at, retry_count
+          FROM webhook_events WHERE status = 'done' ORDER BY created_at
+        """
+    )
+    return [Worked(**row) for row in rows]
+
+
+async def read_kept(tx: Tx | Pool) -> set[tuple[str, str]]:
+    """Gateway and id of every event that we hold because its gateway delivered it."""
+    rows = await tx.fetch("SELECT gateway, event_id FROM webhook_events")
+    return {(row["gateway"], row["event_id"]) for row in rows}
+
+
+async def tell(tx: Tx | Pool, order_id: str) -> str:
+    """All that the database knows of one order, for the story of a failure."""
+    asked: dict[str, Any] = {
+        "order": "SELECT * FROM orders WHERE id = $1::text::uuid",
+        "attempts": """SELECT number, gateway, status, session_id, expires_at, calls, error, created_at, updated_at
+                         FROM payment_attempts WHERE order_id = $1::text::uuid ORDER BY number""",
+        "payments": "SELECT * FROM payments WHERE order_id = $1::text::uuid ORDER BY created_at",
+        "history": "SELECT * FROM history WHERE subject_id = $1::text ORDER BY id",
+        "access": "SELECT * FROM entitlements WHERE order_id = $1::text::uuid",
+        "effects": """SELECT kind, status, attempts, last_error, created_at, sent_at
+                        FROM effects WHERE order_id = $1::text::uuid ORDER BY kind""",
+        "discrepancies": "SELECT * FROM discrepancies WHERE order_id = $1::text::uuid",
+        "events": """SELECT e.id, event_id, event_type, status, reason, retry_count, deliveries, source, e.created_at, processed_at
+                       FROM webhook_events e
+                      WHERE payload::text LIKE '%' || $1::text || '%' ORDER BY e.id""",
+    }
+    told = [(title, row) for title, question in asked.items() for row in await tx.fetch(question, order_id)]
+    return "\n".join(
+        f"  {title}: {', '.join(f'{k}={v}' for k, v in row.items() if v is not None)}" for title, row in told
+    )

@@ -1,0 +1,100 @@
+"""What really happened: the stand-in gateways' own objects, and what they have delivered."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.simulation.stack import Stack
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Money that a gateway has taken from a customer for us."""
+
+    gateway: str
+    payment_id: str
+    order_id: str
+    amount: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A hosted page that a gateway has made for an order."""
+
+    gateway: str
+    session_id: str
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """Their side."""
+
+    taken: tuple[Taken, ...]
+    pages: tuple[Page, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """What the gateways' post office has written down: gateway and event id of all that it sent, and of what was
+    answered with a 2xx; and which faults befell how many deliveries."""
+
+    sent: set[tuple[str, str]]
+    taken: set[tuple[str, str]]
+    faults: Counter[str] = field(default_factory=Counter)
+    attempts: int = 0
+
+
+async def read_truth(stack: Stack) -> Truth:
+    """By the sandbox's own front door."""
+    intents = await stack.objects("stripe", "payment_intent")
+    payments = await stack.objects("razorpay", "payment")
+    sessions = await stack.objects("stripe", "checkout.session")
+    links = await stack.objects("razorpay", "payment_link")
+    return Truth(
+        taken=(*_taken_at_stripe(intents), *_taken_at_razorpay(payments)),
+        pages=(
+            *(Page("stripe", each["id"], each["client_reference_id"]) for each in sessions),
+            *(Page("razorpay", each["id"], each["notes"]["order_id"]) for each in links),
+        ),
+    )
+
+
+def _taken_at_stripe(intents: Iterable[dict[str, Any]]) -> Iterable[Taken]:
+    for intent in intents:
+        if intent["status"] == "succeeded":
+            order_id = intent["metadata"]["order_id"]
+            yield Taken("stripe", intent["id"], order_id, intent["amount_received"], intent["currency"])
+
+
+def _taken_at_razorpay(payments: Iterable[dict[str, Any]]) -> Iterable[Taken]:
+    for payment in payments:
+        if payment["captured"]:
+            order_id = payment["notes"]["order_id"]
+            yield Taken("razorpay", payment["id"], order_id, payment["amount"], payment["currency"].lower())
+
+
+def read_mail(data_dir: Path) -> Mail:
+    """From the sandbox's own file, once it has stopped: by its front door this would be half a gigabyte."""
+    mail = Mail(set(), set())
+    attempts = 0
+    with closing(sqlite3.connect(data_dir / "sandbox" / "sandbox.sqlite3")) as file:
+        for gateway, event_id, state, tried in file.execute(
+            "SELECT gateway, event_id, state, attempts FROM deliveries"
+        ):
+            mail.sent.add((gateway, event_id))
+            if state == "delivered":
+                mail.taken.add((gateway, event_id))
+            mail.faults["drop"] += state == "withheld"
+            for attempt in json.loads(tried):
+                attempts += 1
+                mail.faults.update(attempt.get("faults", ()))
+    return Mail(mail.sent, mail.taken, mail.faults, attempts)
