@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeVar
+from uuid import UUID
 
 import structlog
 
@@ -112,25 +113,28 @@ async def _read_events(reading: _Reading) -> Backfilled:
 
 
 async def _keep_events(reading: _Reading, listed: AsyncIterator[Json | Refused | Unknown]) -> Backfilled:
+    """Keep what is new. Stripe lists the newest first (docs.stripe.com/api/events/list); we work the oldest first."""
     gateway = GATEWAYS[reading.client.name]
-    total = Backfilled()
+    total, new = Backfilled(), list[UUID]()
     async for batch in _batches(listed):
         events = [event for event in batch if not isinstance(event, Refused | Unknown)]
         arrivals = [_as_arrival(gateway, event) for event in events]
         # An endpoint is not subscribed to what nobody works; its list cannot be told so.
         wanted = [arrival for arrival in arrivals if arrival.event_type in gateway.event_types]
         kept = await _keep(reading, wanted)
-        total += Backfilled(len(events), kept, complete=len(events) == len(batch))
+        new += kept
+        total += Backfilled(len(events), len(kept), complete=len(events) == len(batch))
+    for event in reversed(new):
+        reading.hints.offer(WORK_WEBHOOK_EVENT, event)
     return total
 
 
-async def _keep(reading: _Reading, arrivals: Sequence[Arrival]) -> int:
+async def _keep(reading: _Reading, arrivals: Sequence[Arrival]) -> list[UUID]:
+    """Those that are new to us, in the order of the list."""
     async with reading.pool.acquire() as connection, connection.transaction():
         new = await webhook_events.keep(connection, arrivals)
         await backfilled.mark(connection, new)
-    for event in new:
-        reading.hints.offer(WORK_WEBHOOK_EVENT, event)
-    return len(new)
+    return [arrival.id for arrival in arrivals if arrival.id in new]
 
 
 def _as_arrival(gateway: Gateway, event: Json) -> Arrival:
