@@ -116,7 +116,7 @@ async def test_f23_a_database_that_froze_is_not_waited_for_and_goes_on_where_it_
         await until(lambda: is_ready(door.http.get))
 
         assert {answer.status_code for answer in answers} == {503}
-        assert took < 2 * KEEP_SECONDS  # who waited behind another would be there twice as long
+        assert took < 5.5  # with a second for this machine
         assert (await door.stripe(raw(stripe_event()))).status_code == 200
 
 
@@ -132,11 +132,12 @@ async def test_f23_nobody_waits_longer_behind_a_queue(pool: Pool, database_url: 
         async with holder.transaction():
             await holder.execute("LOCK TABLE webhook_keys IN ACCESS EXCLUSIVE MODE")
             begun = time.monotonic()
-            answers = await asyncio.gather(*(door.stripe(raw(stripe_event())) for _ in range(250)))
+            answers = await asyncio.gather(*(door.stripe(raw(stripe_event())) for _ in range(450)))
             took = time.monotonic() - begun
 
         assert {answer.status_code for answer in answers} == {503}
-        assert took < 2 * KEEP_SECONDS  # who waited behind another would be there twice as long
+        # One wait is 4 seconds. Five batches at two writers, 3 seconds each, would be 9 one after the other.
+        assert took < 2 * KEEP_SECONDS
         assert (await door.stripe(raw(stripe_event()))).status_code == 200
 
 
