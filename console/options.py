@@ -16,7 +16,7 @@ DataDir = Annotated[
     Path,
     typer.Option(
         envvar="COUNTERFOIL_DATA_DIR",
-        help="Where the development stack keeps its data and its settings.",
+        help="The development stack that is meant, by the directory of its data.",
         show_default=".counterfoil in the project",
     ),
 ]

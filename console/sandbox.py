@@ -12,9 +12,11 @@ from typer.core import TyperGroup
 
 from console import development, sandbox_client
 from console import sandbox_tables as tables
+from console.options import AsJson, DataDir
 from console.sandbox_client import LONG_SECONDS, Json, NoSandbox, Refused, Sandbox
 from console.sandbox_faults import faults_app, shortcuts_app
-from console.sandbox_words import AsJson, DataDir, Url, read_change, read_span
+from console.sandbox_words import Url, read_change, read_seconds
+from console.tables import plain, show
 
 PAYS = "4242424242424242"
 
@@ -32,7 +34,7 @@ class _Said(TyperGroup):
             sentence, code = str(error), 2
         except Refused as error:
             sentence, code = str(error), 1
-        typer.echo(f"counterfoil: {tables.plain(sentence)}", err=True)
+        typer.echo(f"counterfoil: {plain(sentence)}", err=True)
         raise typer.Exit(code)
 
 
@@ -50,7 +52,7 @@ def status(*, as_json: AsJson = False, url: Url = None, data_dir: DataDir = deve
     if as_json:
         tables.show_json({"url": sandbox.url, **said})
     else:
-        tables.show(("", ""), tables.status_rows(sandbox.url, said), nothing="")
+        show(("", ""), tables.status_rows(sandbox.url, said), nothing="")
 
 
 @sandbox_app.command()
@@ -61,7 +63,7 @@ def advance(
 ) -> None:
     """Move the clock; what falls due on the way happens, and its webhooks are sent."""
     sandbox = sandbox_client.find(url, data_dir)
-    clock = sandbox.order("clock", {"advance": read_span(span, "SPAN")}, seconds=LONG_SECONDS)
+    clock = sandbox.order("clock", {"advance": read_seconds(span, "SPAN")}, seconds=LONG_SECONDS)
     typer.echo(tables.time_told(clock))
 
 
@@ -89,14 +91,14 @@ def pay(
     if ANSWERS[authenticate] is not True:
         order |= {"authenticate": ANSWERS[authenticate]}
     if settle_after is not None:
-        order |= {"method": "delayed", "settleAfter": read_span(settle_after, "--settle-after")}
+        order |= {"method": "delayed", "settleAfter": read_seconds(settle_after, "--settle-after")}
     if late is not None:
-        order |= {"late": read_span(late, "--late")}
+        order |= {"late": read_seconds(late, "--late")}
     paid = sandbox_client.find(url, data_dir).order("pay", order)
     if as_json:
         tables.show_json(paid)
     else:
-        typer.echo(tables.plain(" ".join(filter(None, (paid["outcome"], paid["payment"])))))
+        typer.echo(plain(" ".join(filter(None, (paid["outcome"], paid["payment"])))))
 
 
 @sandbox_app.command()
@@ -114,7 +116,7 @@ def deliveries(
     if as_json:
         tables.show_json(found)
     else:
-        tables.show(tables.DELIVERY_HEAD, map(tables.delivery_row, found), nothing="no webhooks")
+        show(tables.DELIVERY_HEAD, map(tables.delivery_row, found), nothing="no webhooks")
 
 
 @sandbox_app.command()
@@ -158,7 +160,7 @@ def calls(
     if as_json:
         tables.show_json(found)
     else:
-        tables.show(tables.CALL_HEAD, map(tables.call_row, found), nothing="no calls")
+        show(tables.CALL_HEAD, map(tables.call_row, found), nothing="no calls")
 
 
 @sandbox_app.command()
@@ -175,7 +177,7 @@ def objects(
     if as_json:
         tables.show_json(found)
     else:
-        tables.show(tables.OBJECT_HEAD, map(tables.object_row, found), nothing="none")
+        show(tables.OBJECT_HEAD, map(tables.object_row, found), nothing="none")
 
 
 @sandbox_app.command()
@@ -193,7 +195,7 @@ def settings(
     if as_json:
         tables.show_json(said)
     else:
-        tables.show(("setting", "now"), tables.setting_rows(said), nothing="none")
+        show(("setting", "now"), tables.setting_rows(said), nothing="none")
 
 
 @sandbox_app.command()
@@ -214,6 +216,6 @@ def reset(
 def _send(sandbox: Sandbox, orders: list[Json]) -> None:
     """One after the other, so that they arrive in that order."""
     rows = [row for order in orders for row in sandbox.order("resend", order, seconds=LONG_SECONDS)["data"]]
-    tables.show(tables.RESENT_HEAD, map(tables.resent_row, rows), nothing="nothing was withheld")
+    show(tables.RESENT_HEAD, map(tables.resent_row, rows), nothing="nothing was withheld")
     if any(row["state"] != "delivered" for row in rows):
         raise typer.Exit(1)

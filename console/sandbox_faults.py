@@ -9,8 +9,10 @@ from typer.core import TyperGroup
 
 from console import development, sandbox_client
 from console import sandbox_tables as tables
+from console.options import AsJson, DataDir
 from console.sandbox_client import Json, Sandbox
-from console.sandbox_words import AsJson, DataDir, Url, read_change
+from console.sandbox_words import Url, read_change
+from console.tables import show
 
 
 class _ShowsByItself(TyperGroup):
@@ -37,7 +39,7 @@ def show_faults(*, as_json: AsJson = False, url: Url = None, data_dir: DataDir =
     if as_json:
         tables.show_json(in_force)
     else:
-        tables.show(tables.FAULT_HEAD, tables.fault_rows(sandbox.ask("faults/known"), in_force), nothing="")
+        show(tables.FAULT_HEAD, tables.fault_rows(sandbox.ask("faults/known"), in_force), nothing="")
 
 
 @faults_app.command("set")

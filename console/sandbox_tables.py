@@ -1,63 +1,31 @@
-"""What the sandbox tells, written down: a table for a person, lines with tabs for a pipe, JSON for a program."""
+"""What the sandbox tells, a row for each thing; ``console.tables`` writes the rows down."""
 
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from console import tables
+from console.tables import plain, span
 
 Json = dict[str, Any]
 
 
 def show_json(said: object) -> None:
+    """All that the sandbox says, as it says it: it holds nobody's data, and has taken out what must not be kept."""
     typer.echo(json.dumps(said, indent=2))
 
 
-def show(head: Sequence[str], rows: Iterable[Sequence[object]], *, nothing: str) -> None:
-    """On a terminal a table; elsewhere one line a row with tabs between, and no line where there is nothing."""
-    written = [[plain(cell) for cell in row] for row in rows]
-    if not sys.stdout.isatty():
-        for row in written:
-            typer.echo("\t".join(row))
-        return
-    if not written:
-        typer.echo(nothing)
-        return
-    table = Table(*head, box=None, header_style="bold", pad_edge=False)
-    for row in written:
-        table.add_row(*map(Text, row))
-    Console().print(table)
-
-
-def plain(value: object) -> str:
-    """One line without control characters: what a receiver answered must not move the cursor of who reads it."""
-    text = "" if value is None else str(value)
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def moment(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M:%S}"
+    return tables.moment(datetime.fromtimestamp(seconds, UTC))
 
 
 def time_told(clock: Json) -> str:
     return f"{moment(clock['now'])} UTC, {span(clock['offset'])} ahead of real time"
-
-
-def span(seconds: float) -> str:
-    """Its two largest units: ``2d 3h``."""
-    rest, parts = round(seconds), []
-    for unit, length in {"d": 86400, "h": 3600, "m": 60, "s": 1}.items():
-        count, rest = divmod(rest, length)
-        if count:
-            parts.append(f"{count}{unit}")
-    return " ".join(parts[:2]) or "0s"
 
 
 def delivery_row(delivery: Json) -> tuple[object, ...]:

@@ -1,29 +1,17 @@
-"""What the sandbox's commands have in common: how it is named, and how changes and spans of time are written."""
+"""What the sandbox's commands have in common beside the desk's: how it is named, and how a change is written."""
 
 from __future__ import annotations
 
 import json
-import re
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from console.options import read_span
+
 Url = Annotated[
     str | None, typer.Option(envvar="SANDBOX_URL", help="The sandbox, if it is not that of a stack of ours.")
 ]
-DataDir = Annotated[
-    Path,
-    typer.Option(
-        envvar="COUNTERFOIL_DATA_DIR",
-        help="The development stack whose sandbox is meant.",
-        show_default=".counterfoil in the project",
-    ),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-
-#: How long each unit of a span is.
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def read_change(change: str) -> tuple[str, Any]:
@@ -37,8 +25,6 @@ def read_change(change: str) -> tuple[str, Any]:
     raise typer.BadParameter(f"{change!r} must look like drop=0.2", param_hint="NAME=VALUE")
 
 
-def read_span(span: str, hint: str) -> int:
-    """``1h30m`` in seconds."""
-    if not re.fullmatch(r"(\d{1,9}[smhdw])+", span, re.ASCII):
-        raise typer.BadParameter(f"{span!r} must look like 31m, 2h, 3d or 1h30m", param_hint=hint)
-    return sum(int(count) * UNITS[unit] for count, unit in re.findall(r"(\d+)([smhdw])", span))
+def read_seconds(span: str, hint: str) -> int:
+    """``1h30m`` in seconds, as the sandbox counts time."""
+    return int(read_span(span, hint).total_seconds())
