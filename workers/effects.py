@@ -23,6 +23,7 @@ from db.effects import Effect
 from db.pool import UNAVAILABLE, Pool, Tx
 from db.work_attempts import Trouble, TroubleClass
 from workers.alone import ALONE, MOST_CRASHES, SILENT_ATTEMPTS, Alone, Ending, when_back
+from workers.alone import LEASE_SECONDS as ALONE_LEASE_SECONDS
 from workers.causes import WORKER_CRASH, trouble, trouble_with_effect
 from workers.delivery.sender import NotNow, Sender, Settled
 from workers.retrying import delay_seconds
@@ -30,7 +31,8 @@ from workers.whoami import this_process
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 120.0
+#: An effect that was in the hands of a worker that was killed waits for so long.
+LEASE_SECONDS = 60.0
 SEND_SECONDS = 30.0
 
 #: The first wait after a failure, and the longest. Twenty attempts take about a day: longer than a receiver's bad
@@ -71,7 +73,7 @@ async def send_effect(
 async def send_alone(pool: Pool, senders: Sender, effect_id: UUID) -> None:
     """What the effect's own process does: count the crash that this may be, and then the same as anywhere."""
     async with pool.acquire() as connection:
-        effect = await effects.claim_alone(connection, effect_id, lease_seconds=LEASE_SECONDS)
+        effect = await effects.claim_alone(connection, effect_id, lease_seconds=ALONE_LEASE_SECONDS)
     if effect is not None:
         await _send(pool, senders, effect, SEND_SECONDS, alone=True)
 
@@ -85,7 +87,7 @@ async def _send_away(pool: Pool, alone: Alone, effect: Effect) -> Outcome:
     """Give it a process of its own (``workers.alone``). It waits for room: no thread waits with it."""
     async with alone.room:
         async with pool.acquire() as connection:
-            if not await effects.renew(connection, effect, lease_seconds=LEASE_SECONDS):
+            if not await effects.renew(connection, effect, lease_seconds=ALONE_LEASE_SECONDS):
                 return Outcome.NOT_OWED
         log.warning("effect.runs_alone", **_named(effect), begun=effect.begun, crashes=effect.crashes)
         ending = await alone.run("effect", effect.id)
