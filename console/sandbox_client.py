@@ -6,8 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 Json = dict[str, Any]
 
 #: For whatever answers at once.
@@ -37,13 +35,16 @@ class Sandbox:
     def ask(self, path: str, **query: object) -> Json:
         """What is so; a question without a value is left out."""
         given = {name: str(value) for name, value in query.items() if value is not None}
-        return self._exchange(httpx.Request("GET", f"{self._url}/_control/{path}", params=given), SECONDS)
+        return self._exchange("GET", path, SECONDS, params=given)
 
     def order(self, path: str, order: Json, *, seconds: float = SECONDS) -> Json:
         """Has it done, and gives what came of it."""
-        return self._exchange(httpx.Request("POST", f"{self._url}/_control/{path}", json=order), seconds)
+        return self._exchange("POST", path, seconds, json=order)
 
-    def _exchange(self, request: httpx.Request, seconds: float) -> Json:
+    def _exchange(self, method: str, path: str, seconds: float, **what: Json) -> Json:
+        import httpx  # here, since it takes as long to load as all other commands together
+
+        request = httpx.Request(method, f"{self._url}/_control/{path}", **what)  # type: ignore[arg-type]
         try:
             # It is on this machine: no proxy of whoever runs this leads there.
             with httpx.Client(trust_env=False, timeout=seconds) as client:
@@ -64,6 +65,8 @@ class Sandbox:
 
 def find(url: str | None, data_dir: Path) -> Sandbox:
     """The one that was named, else the one of the stack that runs in this directory."""
+    import httpx
+
     if url is None:
         url = _running_in(data_dir)
     try:

@@ -36,8 +36,8 @@ ATTEMPT_SECONDS = 10.0
 #: Less is not worth an attempt: it would end as a timeout, and hide what the last one said.
 ATTEMPT_SECONDS_MIN = 0.25
 
-#: Retries come after a random time between nothing and this, doubled each time ("full jitter").
-_JITTER = wait_random_exponential(multiplier=0.25, max=4)
+#: Retries come after a random time between nothing and this, doubled each time ("full jitter"), up to the other.
+RETRY_SECONDS, RETRY_SECONDS_MAX = 0.25, 4.0
 
 # At INFO it writes every URL, with the names of whatever is looked up; we write lines of our own.
 logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -112,6 +112,7 @@ class Line:
     bucket: Bucket
     attempt_seconds: float = field(default=ATTEMPT_SECONDS, kw_only=True)
     attempts_max: int = field(default=ATTEMPTS_MAX, kw_only=True)
+    retry_seconds: float = field(default=RETRY_SECONDS, kw_only=True)
 
     async def call(
         self, operation: str, attempt: Attempt, deadline: Deadline, *, is_repeatable: bool
@@ -120,7 +121,7 @@ class Line:
         lacks: list[NoAnswer] = []
         retrying = AsyncRetrying(
             retry=retry_if_exception(lambda error: _is_worth_repeating(error, is_repeatable=is_repeatable)),
-            wait=_pause_seconds,
+            wait=self._pause_seconds,
             stop=lambda state: self._is_over(state, deadline),
             after=lambda state: lacks.append(_lack(state)),
             sleep=asyncio.sleep,
@@ -153,6 +154,11 @@ class Line:
         # The answer to a key in use is on its way: waiting for it puts no load on a gateway in trouble.
         is_coming = _lack(state).doubt is Doubt.KEY_IN_USE
         return state.attempt_number >= self.attempts_max and not is_coming
+
+    def _pause_seconds(self, state: RetryCallState) -> float:
+        """Full jitter, after whatever the gateway asked for: its wish is a least, and no crowd may return as one."""
+        jitter = wait_random_exponential(multiplier=self.retry_seconds, max=RETRY_SECONDS_MAX)
+        return _lack(state).retry_after_seconds + jitter(state)
 
     def _write(self, operation: str, outcome: str, request_id: str | None, began: float) -> None:
         log.info(
@@ -196,11 +202,6 @@ async def _in_time(attempt: Attempt, seconds: float, *, is_our_turn: bool) -> An
 
 def _is_worth_repeating(error: BaseException, *, is_repeatable: bool) -> bool:
     return isinstance(error, NoAnswer) and not error.is_final and (is_repeatable or not error.may_have_acted)
-
-
-def _pause_seconds(state: RetryCallState) -> float:
-    """Full jitter, after whatever the gateway asked for: its wish is a least, and a crowd must not return as one."""
-    return _lack(state).retry_after_seconds + _JITTER(state)
 
 
 def _lack(state: RetryCallState) -> NoAnswer:

@@ -6,14 +6,13 @@ Not for the ingress: the SDKs live behind this table.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from gateways.client import Client
 from gateways.razorpay import client as razorpay
 from gateways.stripe import client as stripe
 
-#: From the gateway's settings; None where they hold no key.
-BUILDERS: dict[str, Callable[[Any], Client | None]] = {"stripe": stripe.build, "razorpay": razorpay.build}
+#: From the gateway's settings, and a line other than its usual one; None where there is no key.
+BUILDERS: dict[str, Callable[..., Client | None]] = {"stripe": stripe.build, "razorpay": razorpay.build}
 
 
 def build_clients(settings: Mapping[str, object]) -> dict[str, Client]:

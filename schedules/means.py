@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from db.pool import Pool, open_pool
 from gateways.client import Client
-from gateways.clients import build_clients
 from workers.apply import Book
 from workers.hints import Hints
 
@@ -59,6 +58,8 @@ async def open_bounded(database_url: str, *, max_size: int) -> AsyncIterator[Poo
 @asynccontextmanager
 async def open_means(values: MeansValues) -> AsyncIterator[Means]:
     """Enter it in the loop that uses it."""
+    from gateways.clients import build_clients  # here, since who only reads the timetable needs no SDK
+
     async with AsyncExitStack() as opened:
         pool = await opened.enter_async_context(open_bounded(values.database_url, max_size=CONNECTIONS))
         hints = await opened.enter_async_context(Hints(values.redis_url))

@@ -16,6 +16,7 @@ CHROMIUM = Path("/usr/bin/chromium")
 #: For a module of page tests: ``pytestmark = needs_chromium``.
 needs_chromium = pytest.mark.skipif(not CHROMIUM.exists(), reason="needs /usr/bin/chromium")
 
+Browser = playwright.Browser
 Size = playwright.ViewportSize
 
 PHONE = Size(width=360, height=740)
@@ -26,18 +27,25 @@ PATIENCE_MS = 15_000
 
 
 @asynccontextmanager
-async def browsing(size: Size = DESK, **more: Any) -> AsyncIterator[Any]:
-    """A page that complains about nothing: an error on its console fails the test."""
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser; what it keeps, it keeps for each context apart."""
+    async with (
+        playwright.async_playwright() as driver,
+        await driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"]) as browser,
+    ):
+        yield browser
+
+
+@asynccontextmanager
+async def browsing(browser: Browser, size: Size = DESK, **more: Any) -> AsyncIterator[Any]:
+    """A page in a context of its own that complains about nothing: an error on its console fails the test."""
     complaints: list[str] = []
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        context = await browser.new_context(viewport=size, **more)
+    async with await browser.new_context(viewport=size, **more) as context:
         page = await context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         yield page
-        await browser.close()
     assert complaints == []
 
 

@@ -13,6 +13,8 @@ from db.pool import open_pool
 from tests import servers
 
 if TYPE_CHECKING:
+    from playwright.async_api import Browser
+
     from db.pool import Pool
     from local.postgres import Postgres
     from local.valkey import Valkey
@@ -100,3 +102,12 @@ def own_valkey() -> Iterator[Valkey]:
     """A server that this test may ``stop``, ``kill`` and ``start`` again: same port, nothing kept."""
     with servers.valkey() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    """One Chromium for the tests of a module, each of which opens contexts of its own."""
+    from tests.browsers import chromium
+
+    async with chromium() as started:
+        yield started

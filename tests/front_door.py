@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx
-import uvicorn
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 
@@ -21,6 +20,7 @@ from gateways.gateway import Secret
 from gateways.registry import GATEWAYS
 from ingress.app import build
 from ingress.webhooks import BODY_SECONDS
+from tests.prompt import PromptServer
 from tests.signed import razorpay_headers, stripe_headers
 from web.protocol import LimitedProtocol
 from web.serving import config
@@ -95,7 +95,7 @@ async def listening(
     settings = config(app, host="127.0.0.1", port=0, trusted_proxies=trusted_proxies)
     settings.lifespan = "off"
     settings.http = type("Impatient", (LimitedProtocol,), {"head_seconds": head_seconds})
-    server = uvicorn.Server(settings)
+    server = PromptServer(settings)
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)

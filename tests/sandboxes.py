@@ -17,6 +17,7 @@ import stripe
 
 from sandbox import server
 from sandbox.world import Options, World
+from tests.prompt import PromptServer
 
 STRIPE_SECRET = "whsec_configured_by_the_test"
 RAZORPAY_SECRET = "razorpay webhook secret of the test"
@@ -186,6 +187,10 @@ def wait_until(happened: Callable[[], bool], tell: Callable[[], object] = lambda
         time.sleep(0.01)
 
 
+class _Server(PromptServer, server.Server):
+    """The sandbox's, for the many tests that have one each."""
+
+
 @contextmanager
 def running_sandbox(
     data_dir: Path,
@@ -210,11 +215,11 @@ def running_sandbox(
         seed=seed,
     )
     serving = threading.Event()
-    running: list[server.Server] = []
+    running: list[_Server] = []
 
     def serve() -> None:
         # Inside the thread: SQLite's connection and asyncio's loop belong to it.
-        running.append(server.Server(World(options), serving.set))
+        running.append(_Server(World(options), serving.set))
         running[0].run(sockets=[listening])
 
     thread = threading.Thread(target=serve)

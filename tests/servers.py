@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
-from pathlib import Path
 
 import asyncpg
 import redis
@@ -15,6 +13,7 @@ import redis
 from db.migrate import migrate
 from local.postgres import DATABASE, Postgres
 from local.valkey import Valkey
+from tests.folders import passing
 
 _NUMBERS = count(1)
 
@@ -22,9 +21,8 @@ _NUMBERS = count(1)
 @contextmanager
 def postgres() -> Iterator[Postgres]:
     """A migrated server of its own, that forgets everything; its directory is reachable by root's ``nobody``."""
-    with tempfile.TemporaryDirectory(prefix="counterfoil-test-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)
-        server = Postgres(Path(folder) / "postgres", durable=False, settings={"max_connections": "200"})
+    with passing("counterfoil-test-") as folder:
+        server = Postgres(folder / "postgres", durable=False, settings={"max_connections": "200"})
         try:
             server.start()
             asyncio.run(migrate(server.url))
@@ -36,8 +34,8 @@ def postgres() -> Iterator[Postgres]:
 @contextmanager
 def valkey() -> Iterator[Valkey]:
     """A server of its own, that forgets everything."""
-    with tempfile.TemporaryDirectory(prefix="counterfoil-test-", ignore_cleanup_errors=True) as folder:
-        server = Valkey(Path(folder) / "valkey", durable=False)
+    with passing("counterfoil-test-") as folder:
+        server = Valkey(folder / "valkey", durable=False)
         try:
             yield server.start()
         finally:

@@ -60,12 +60,12 @@ LATE_FOR = timedelta(days=4)
 _ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9]+")
 
 
-def build(settings: RazorpaySettings) -> Razorpay | None:
+def build(settings: RazorpaySettings, line: Line | None = None) -> Razorpay | None:
     """A client for the account in the settings, to be used in this event loop alone; None without a key."""
     if settings.key_id is None or settings.key_secret is None:
         return None
     api_base = str(settings.api_base) if settings.api_base else None
-    line = Line("razorpay", Bucket(RATE))
+    line = line or Line("razorpay", Bucket(RATE))
     return Razorpay(settings.key_id, settings.key_secret.get_secret_value(), line, api_base=api_base)
 
 

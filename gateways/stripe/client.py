@@ -70,11 +70,11 @@ stripe.enable_telemetry = False
 logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
-def build(settings: StripeSettings) -> Stripe | None:
+def build(settings: StripeSettings, line: Line | None = None) -> Stripe | None:
     """A client for the account in the settings, to be used in this event loop alone; None without a key."""
     if settings.secret_key is None:
         return None
-    line = Line("stripe", Bucket(LIVE_RATE if settings.livemode else TEST_RATE))
+    line = line or Line("stripe", Bucket(LIVE_RATE if settings.livemode else TEST_RATE))
     api_base = str(settings.api_base) if settings.api_base else None
     return Stripe(settings.secret_key.get_secret_value(), line, api_base=api_base)
 

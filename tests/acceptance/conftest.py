@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ import httpx
 import pytest
 
 from local import ports
+from tests.folders import passing
 from tests.signed import razorpay_headers, stripe_headers
 
 ROOT = Path(__file__).parents[2]
@@ -83,10 +83,9 @@ class Stack:
 def started() -> Iterator[Running]:
     """A stack of one's own."""
     base = ports.choose_base()
-    with tempfile.TemporaryDirectory(prefix="counterfoil-up-", ignore_cleanup_errors=True) as folder:
-        Path(folder).chmod(0o711)
-        data_dir = Path(folder) / "data"
-        log = (Path(folder) / "log").open("w+b")
+    with passing("counterfoil-up-") as folder:
+        data_dir = folder / "data"
+        log = (folder / "log").open("w+b")
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "up", "--data-dir", str(data_dir), "--port-base", str(base)],
             cwd=ROOT,
@@ -96,8 +95,8 @@ def started() -> Iterator[Running]:
         try:
             deadline = time.monotonic() + START_SECONDS
             while not (data_dir / "running.json").exists():
-                assert process.poll() is None, (Path(folder) / "log").read_text(encoding="utf-8")
-                assert time.monotonic() < deadline, (Path(folder) / "log").read_text(encoding="utf-8")
+                assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
+                assert time.monotonic() < deadline, (folder / "log").read_text(encoding="utf-8")
                 time.sleep(0.05)
             yield Running(data_dir, process)
         finally:

@@ -15,7 +15,7 @@ import pytest
 from playwright import async_api as playwright
 
 from tests.acceptance.conftest import Running, Stack
-from tests.browsers import CHROMIUM, DESK, PATIENCE_MS, PHONE, Size, needs_chromium, picture
+from tests.browsers import DESK, PATIENCE_MS, PHONE, Browser, Size, needs_chromium, picture
 from tests.waiting import until
 
 pytestmark = [pytest.mark.acceptance, needs_chromium]
@@ -110,17 +110,9 @@ class Shopper:
         return order
 
 
-@pytest.fixture(scope="module")
-async def browser() -> AsyncIterator[Any]:
-    async with playwright.async_playwright() as driver:
-        chromium = await driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        yield chromium
-        await chromium.close()
-
-
 @asynccontextmanager
 async def shopping(
-    running: Running, browser: Any, size: Size = DESK, *, name: str | None = None, **more: Any
+    running: Running, browser: Browser, size: Size = DESK, *, name: str | None = None, **more: Any
 ) -> AsyncIterator[Shopper]:
     """With a browser that complains about nothing: an error on its console fails the test."""
     told, name, complaints = running.told, name or f"u{uuid4().hex[:12]}", []
@@ -138,7 +130,7 @@ async def shopping(
     assert complaints == []
 
 
-async def at_both_widths(running: Running, browser: Any, journey: Callable[[Shopper], Awaitable[None]]) -> None:
+async def at_both_widths(running: Running, browser: Browser, journey: Callable[[Shopper], Awaitable[None]]) -> None:
     """The same journey on a phone and on a desk, side by side."""
 
     async def at(size: Size) -> None:
@@ -152,7 +144,7 @@ async def at_both_widths(running: Running, browser: Any, journey: Callable[[Shop
 
 @pytest.mark.parametrize("gateway", ["Stripe", "Razorpay"])
 async def test_scenario_1_a_card_that_pays_is_followed_from_the_shop_to_paid(
-    running: Running, browser: Any, gateway: str
+    running: Running, browser: Browser, gateway: str
 ) -> None:
     async def journey(anna: Shopper) -> None:
         await anna.look_into_shop()
@@ -172,7 +164,7 @@ async def test_scenario_1_a_card_that_pays_is_followed_from_the_shop_to_paid(
     await at_both_widths(running, browser, journey)
 
 
-async def test_a_card_that_asks_for_3_d_secure_pays_when_it_is_confirmed(running: Running, browser: Any) -> None:
+async def test_a_card_that_asks_for_3_d_secure_pays_when_it_is_confirmed(running: Running, browser: Browser) -> None:
     async def journey(anna: Shopper) -> None:
         await anna.buy()
         await anna.pay(ASKS)
@@ -187,7 +179,7 @@ async def test_a_card_that_asks_for_3_d_secure_pays_when_it_is_confirmed(running
 
 @pytest.mark.parametrize("card", DECLINED)
 async def test_scenario_2_a_card_that_does_not_pay_says_why_and_another_pays_the_same_order(
-    running: Running, browser: Any, card: str
+    running: Running, browser: Browser, card: str
 ) -> None:
     code, words, way = DECLINED[card]
 
@@ -211,7 +203,7 @@ async def test_scenario_2_a_card_that_does_not_pay_says_why_and_another_pays_the
     await at_both_widths(running, browser, journey)
 
 
-async def test_upi_pays_at_razorpay(running: Running, browser: Any) -> None:
+async def test_upi_pays_at_razorpay(running: Running, browser: Browser) -> None:
     async def journey(anna: Shopper) -> None:
         await anna.buy("Razorpay")
         await anna.pay_by_upi("success@razorpay")
@@ -222,7 +214,7 @@ async def test_upi_pays_at_razorpay(running: Running, browser: Any) -> None:
     await at_both_widths(running, browser, journey)
 
 
-async def test_upi_that_fails_says_so_and_a_card_pays_the_same_order(running: Running, browser: Any) -> None:
+async def test_upi_that_fails_says_so_and_a_card_pays_the_same_order(running: Running, browser: Browser) -> None:
     async def journey(anna: Shopper) -> None:
         await anna.buy("Razorpay")
         await anna.pay_by_upi("failure@razorpay")
@@ -244,7 +236,7 @@ async def test_upi_that_fails_says_so_and_a_card_pays_the_same_order(running: Ru
 
 @pytest.mark.parametrize("gateway", ["Stripe", "Razorpay"])
 async def test_f73_a_tab_that_is_closed_right_after_paying_loses_nothing(
-    running: Running, browser: Any, gateway: str
+    running: Running, browser: Browser, gateway: str
 ) -> None:
     async with shopping(running, browser) as anna:
         is_paid, is_closed = asyncio.Event(), asyncio.Event()
@@ -275,7 +267,7 @@ async def test_f73_a_tab_that_is_closed_right_after_paying_loses_nothing(
 
 
 async def test_f58_double_click_back_and_reload_make_one_order_and_one_payment(
-    running: Running, browser: Any, stack: Stack
+    running: Running, browser: Browser, stack: Stack
 ) -> None:
     made = []
 
@@ -307,7 +299,7 @@ async def test_f58_double_click_back_and_reload_make_one_order_and_one_payment(
     assert sorted(row["order_id"] for row in paid) == sorted(order["orderId"] for order in made)
 
 
-async def test_after_a_paid_order_the_next_purchase_is_another(running: Running, browser: Any) -> None:
+async def test_after_a_paid_order_the_next_purchase_is_another(running: Running, browser: Browser) -> None:
     async with shopping(running, browser) as anna:
         await anna.buy()
         await anna.pay()
@@ -323,7 +315,7 @@ async def test_after_a_paid_order_the_next_purchase_is_another(running: Running,
 
 
 async def test_an_order_that_waits_can_be_paid_later_and_turns_paid_before_ones_eyes(
-    running: Running, browser: Any
+    running: Running, browser: Browser
 ) -> None:
     async def journey(anna: Shopper) -> None:
         await anna.buy()
@@ -355,7 +347,7 @@ async def gateways(running: Running) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize("gateway", ["Stripe", "Razorpay"])
 async def test_an_order_whose_webhook_is_withheld_is_not_paid_twice_from_wherever_its_customer_looks(
-    running: Running, browser: Any, gateways: httpx.AsyncClient, gateway: str
+    running: Running, browser: Browser, gateways: httpx.AsyncClient, gateway: str
 ) -> None:
     async with shopping(running, browser) as anna, shopping(running, browser, name=anna.name) as elsewhere:
         await anna.buy(gateway)
@@ -383,7 +375,9 @@ async def test_an_order_whose_webhook_is_withheld_is_not_paid_twice_from_whereve
         assert (order["status"], paid["status"], paid["orderId"]) == ("pending", "paid", order["orderId"])
 
 
-async def test_what_renews_is_shown_with_the_reason_why_it_cannot_be_bought_yet(running: Running, browser: Any) -> None:
+async def test_what_renews_is_shown_with_the_reason_why_it_cannot_be_bought_yet(
+    running: Running, browser: Browser
+) -> None:
     async with shopping(running, browser) as anna:
         await anna.look_into_shop()
 
@@ -394,7 +388,7 @@ async def test_what_renews_is_shown_with_the_reason_why_it_cannot_be_bought_yet(
 
 
 @pytest.mark.parametrize("path", ["/", "/account"])
-async def test_without_scripts_the_shop_says_what_to_do(running: Running, browser: Any, path: str) -> None:
+async def test_without_scripts_the_shop_says_what_to_do(running: Running, browser: Browser, path: str) -> None:
     async with shopping(running, browser, PHONE, java_script_enabled=False) as anna:
         await anna.page.goto(anna.told["storefront"] + path)
 
@@ -405,7 +399,7 @@ async def test_without_scripts_the_shop_says_what_to_do(running: Running, browse
         await picture(anna.page, f"shop-without-scripts-{path.strip('/')}")
 
 
-async def test_the_way_back_shows_what_was_paid_without_scripts_too(running: Running, browser: Any) -> None:
+async def test_the_way_back_shows_what_was_paid_without_scripts_too(running: Running, browser: Browser) -> None:
     async with (
         shopping(running, browser) as anna,
         shopping(running, browser, java_script_enabled=False) as ben,
@@ -424,7 +418,7 @@ async def test_the_way_back_shows_what_was_paid_without_scripts_too(running: Run
 
 
 async def test_scenario_4_an_order_that_was_given_up_is_cancelled_and_can_be_bought_after_all(
-    running: Running, browser: Any
+    running: Running, browser: Browser
 ) -> None:
     async with shopping(running, browser) as anna:
         await anna.buy()

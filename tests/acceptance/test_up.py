@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import redis
 
 from local import ports
 from tests import processes
+from tests.folders import passing
 
 pytestmark = pytest.mark.acceptance
 
@@ -100,9 +100,8 @@ def refusal(process: subprocess.Popen[str]) -> str:
 
 @contextmanager
 def stack() -> Iterator[Up]:
-    with tempfile.TemporaryDirectory(prefix="counterfoil-test-", ignore_cleanup_errors=True) as path:
-        Path(path).chmod(0o711)
-        up = Up(Path(path))
+    with passing("counterfoil-test-") as path:
+        up = Up(path)
         try:
             yield up
         finally:

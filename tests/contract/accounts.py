@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from pydantic_settings import BaseSettings
 
+from gateways.calling import Line
 from gateways.client import Client, Created, Refused, Session, SessionOrder
 from gateways.clients import BUILDERS
 from gateways.gateway import Json
@@ -38,14 +39,14 @@ class Account:
     def __str__(self) -> str:
         return self.name
 
-    def build(self, url: str, *, keys: dict[str, str] | None = None) -> Client:
+    def build(self, url: str, *, keys: dict[str, str] | None = None, line: Line | None = None) -> Client:
         settings = self.settings_type.model_validate({**(keys or self.keys), f"{self.name.upper()}_API_BASE": url})
-        client = BUILDERS[self.name](settings)
+        client = BUILDERS[self.name](settings, line)
         assert client is not None
         return client
 
-    def build_for(self, sandbox: Sandbox, *, keys: dict[str, str] | None = None) -> Client:
-        return self.build(f"{sandbox.url}/{self.name}", keys=keys)
+    def build_for(self, sandbox: Sandbox, *, keys: dict[str, str] | None = None, line: Line | None = None) -> Client:
+        return self.build(f"{sandbox.url}/{self.name}", keys=keys, line=line)
 
     def sessions(self, sandbox: Sandbox) -> list[dict[str, Any]]:
         return sandbox.objects(self.name, self.session_type)

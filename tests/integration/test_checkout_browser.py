@@ -13,7 +13,7 @@ from playwright import async_api as playwright
 
 from db.pool import Pool
 from payments.money import Money
-from tests.browsers import DESK, PATIENCE_MS, PHONE, Size, browsing, needs_chromium, picture
+from tests.browsers import DESK, PATIENCE_MS, PHONE, Browser, Size, browsing, needs_chromium, picture
 from tests.builders import paid
 from tests.counter import PAGES, Shop, counter, put_on_sale
 from tests.front_door import listening
@@ -40,8 +40,10 @@ async def customer(pool: Pool, database_url: str) -> AsyncIterator[tuple[Shop, s
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-async def test_the_page_follows_its_order_from_processing_to_paid(pool: Pool, database_url: str, size: Size) -> None:
-    async with customer(pool, database_url) as (_, order_id, address), browsing(size) as page:
+async def test_the_page_follows_its_order_from_processing_to_paid(
+    pool: Pool, database_url: str, size: Size, browser: Browser
+) -> None:
+    async with customer(pool, database_url) as (_, order_id, address), browsing(browser, size) as page:
         await page.goto(address)
         await playwright.expect(page.get_by_role("heading", name="Payment processing")).to_be_visible()
         await picture(page, f"processing-{size['width']}")
@@ -64,9 +66,11 @@ async def test_the_page_follows_its_order_from_processing_to_paid(pool: Pool, da
         assert wide <= size["width"]
 
 
-async def test_it_asks_every_two_seconds_while_pending_and_no_more_once_paid(pool: Pool, database_url: str) -> None:
+async def test_it_asks_every_two_seconds_while_pending_and_no_more_once_paid(
+    pool: Pool, database_url: str, browser: Browser
+) -> None:
     """The page's own time is moved on; nobody waits for it."""
-    async with customer(pool, database_url) as (_, order_id, address), browsing() as page:
+    async with customer(pool, database_url) as (_, order_id, address), browsing(browser) as page:
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if ASKS.search(request.url) else None)
         await page.clock.install()
@@ -83,8 +87,8 @@ async def test_it_asks_every_two_seconds_while_pending_and_no_more_once_paid(poo
         assert len(asked) == until_paid
 
 
-async def test_an_outage_of_a_moment_does_not_end_the_asking(pool: Pool, database_url: str) -> None:
-    async with customer(pool, database_url) as (_, order_id, address), browsing() as page:
+async def test_an_outage_of_a_moment_does_not_end_the_asking(pool: Pool, database_url: str, browser: Browser) -> None:
+    async with customer(pool, database_url) as (_, order_id, address), browsing(browser) as page:
         fail_for = [2]
 
         async def answer(route: Any) -> None:
@@ -103,10 +107,10 @@ async def test_an_outage_of_a_moment_does_not_end_the_asking(pool: Pool, databas
         assert fail_for == [0]
 
 
-async def test_without_scripts_it_loads_itself_anew(pool: Pool, database_url: str) -> None:
+async def test_without_scripts_it_loads_itself_anew(pool: Pool, database_url: str, browser: Browser) -> None:
     async with (
         customer(pool, database_url) as (_, order_id, address),
-        browsing(PHONE, java_script_enabled=False) as page,
+        browsing(browser, PHONE, java_script_enabled=False) as page,
     ):
         await page.goto(address)
         await playwright.expect(page.get_by_role("link", name="Look again now")).to_be_visible()
@@ -117,8 +121,8 @@ async def test_without_scripts_it_loads_itself_anew(pool: Pool, database_url: st
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-async def test_the_other_pages_fit_too(pool: Pool, database_url: str, size: Size) -> None:
-    async with customer(pool, database_url) as (_, __, address), browsing(size, color_scheme="dark") as page:
+async def test_the_other_pages_fit_too(pool: Pool, database_url: str, size: Size, browser: Browser) -> None:
+    async with customer(pool, database_url) as (_, __, address), browsing(browser, size, color_scheme="dark") as page:
         await page.goto(address.partition("/success")[0] + "/cancel")
         await playwright.expect(page.get_by_role("heading", name="You left the payment page")).to_be_visible()
         await playwright.expect(page.get_by_role("link", name="Back to the shop")).to_have_attribute(

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from playwright.async_api import expect
 
-from tests.browsers import DESK, PHONE, Size, browsing, needs_chromium, picture
+from tests.browsers import DESK, PHONE, Browser, Size, browsing, needs_chromium, picture
 from tests.sandboxes import (
     ASKS,
     DECLINED,
@@ -110,8 +110,8 @@ def payment_link(sandbox: Sandbox, **more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def opened(url: str, size: Size = DESK, **more: Any) -> AsyncIterator[Any]:
-    async with browsing(size, **more) as page:
+async def opened(browser: Browser, url: str, size: Size = DESK, **more: Any) -> AsyncIterator[Any]:
+    async with browsing(browser, size, **more) as page:
         await page.goto(url)
         yield page
 
@@ -142,10 +142,10 @@ async def find_focus(page: Any) -> str:
 
 @on_both
 async def test_at_stripe_three_cards_are_declined_with_their_reason_and_a_fourth_pays(
-    sandbox: Sandbox, shop: str, size: Size
+    sandbox: Sandbox, shop: str, size: Size, browser: Browser
 ) -> None:
     session = checkout(sandbox, shop)
-    async with opened(session["url"], size) as page:
+    async with opened(browser, session["url"], size) as page:
         await expect(page.get_by_text("Lifetime licence")).to_be_visible()
         await look(page, "stripe-open")
 
@@ -168,11 +168,11 @@ async def test_at_stripe_three_cards_are_declined_with_their_reason_and_a_fourth
 @on_both
 @pytest.mark.parametrize("gateway", ["stripe", "razorpay"])
 async def test_the_bank_can_be_answered_yes_answered_no_and_left(
-    sandbox: Sandbox, shop: str, size: Size, gateway: str
+    sandbox: Sandbox, shop: str, size: Size, gateway: str, browser: Browser
 ) -> None:
     back = {"callback_url": shop, "callback_method": "get"}
     url = checkout(sandbox, shop)["url"] if gateway == "stripe" else payment_link(sandbox, **back)["short_url"]
-    async with opened(url, size) as page:
+    async with opened(browser, url, size) as page:
         await pay(page, ASKS)
         await expect(page.get_by_role("heading", name="Is this payment yours?")).to_be_visible()
         await expect(page.get_by_text("•••• 3155")).to_be_visible()
@@ -196,9 +196,9 @@ async def test_the_bank_can_be_answered_yes_answered_no_and_left(
 
 @on_both
 async def test_at_razorpay_a_declined_card_and_a_failed_upi_end_in_a_payment_by_upi(
-    sandbox: Sandbox, shop: str, size: Size
+    sandbox: Sandbox, shop: str, size: Size, browser: Browser
 ) -> None:
-    async with opened(payment_link(sandbox)["short_url"], size) as page:
+    async with opened(browser, payment_link(sandbox)["short_url"], size) as page:
         await look(page, "razorpay-open")
         await pay(page, DECLINED)
         await expect(page.get_by_role("alert")).to_contain_text("declined by the bank")
@@ -224,9 +224,9 @@ async def test_at_razorpay_a_declined_card_and_a_failed_upi_end_in_a_payment_by_
 
 @on_both
 async def test_a_mistake_stands_beside_its_field_and_the_first_has_the_focus(
-    sandbox: Sandbox, shop: str, size: Size
+    sandbox: Sandbox, shop: str, size: Size, browser: Browser
 ) -> None:
-    async with opened(checkout(sandbox, shop)["url"], size) as page:
+    async with opened(browser, checkout(sandbox, shop)["url"], size) as page:
         await page.get_by_label("E-mail").fill("ada@shop.test")
         await fill(page, "5555 5555 5555 4444", expiry="11/19", csc="12")
         await page.get_by_role("button", name="Pay 49.00 USD").click()
@@ -242,9 +242,9 @@ async def test_a_mistake_stands_beside_its_field_and_the_first_has_the_focus(
         await expect(page.get_by_text("Only test cards work here")).to_be_hidden()
 
 
-async def test_a_double_click_sends_once(sandbox: Sandbox, shop: str) -> None:
+async def test_a_double_click_sends_once(sandbox: Sandbox, shop: str, browser: Browser) -> None:
     sent: list[str] = []
-    async with opened(checkout(sandbox, shop)["url"]) as page:
+    async with opened(browser, checkout(sandbox, shop)["url"]) as page:
         page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
         await fill(page, PAYS)
         await page.locator("button[type=submit]").first.dblclick()
@@ -253,8 +253,8 @@ async def test_a_double_click_sends_once(sandbox: Sandbox, shop: str) -> None:
     assert len(sent) == 1
 
 
-async def test_a_button_that_is_pressed_says_that_it_works(sandbox: Sandbox, shop: str) -> None:
-    async with opened(checkout(sandbox, shop)["url"]) as page:
+async def test_a_button_that_is_pressed_says_that_it_works(sandbox: Sandbox, shop: str, browser: Browser) -> None:
+    async with opened(browser, checkout(sandbox, shop)["url"]) as page:
         await fill(page, PAYS)
         # At one go: once it leaves, a page can no longer be asked.
         said = await page.evaluate("""() => {
@@ -270,11 +270,11 @@ async def test_a_button_that_is_pressed_says_that_it_works(sandbox: Sandbox, sho
 
 @pytest.mark.parametrize("gateway", ["stripe", "razorpay"])
 async def test_without_scripts_a_double_click_pays_once_and_leads_to_the_shop(
-    sandbox: Sandbox, shop: str, gateway: str
+    sandbox: Sandbox, shop: str, gateway: str, browser: Browser
 ) -> None:
     back = {"callback_url": shop, "callback_method": "get"}
     url = checkout(sandbox, shop)["url"] if gateway == "stripe" else payment_link(sandbox, **back)["short_url"]
-    async with opened(url, PHONE, java_script_enabled=False) as page:
+    async with opened(browser, url, PHONE, java_script_enabled=False) as page:
         await expect(page.get_by_role("button", name="Use")).to_have_count(0)
         await fill(page, DECLINED)
         await page.locator("button[type=submit]").first.dblclick()
@@ -287,9 +287,9 @@ async def test_without_scripts_a_double_click_pays_once_and_leads_to_the_shop(
     assert len(sandbox.objects(gateway, kind)) == 2
 
 
-async def test_back_and_reload_after_paying_show_that_it_is_paid(sandbox: Sandbox, shop: str) -> None:
+async def test_back_and_reload_after_paying_show_that_it_is_paid(sandbox: Sandbox, shop: str, browser: Browser) -> None:
     session = checkout(sandbox, shop)
-    async with opened(session["url"]) as page:
+    async with opened(browser, session["url"]) as page:
         await pay(page, DECLINED)
         await expect(page.get_by_role("alert")).to_be_visible()
         await page.reload()
@@ -307,9 +307,9 @@ async def test_back_and_reload_after_paying_show_that_it_is_paid(sandbox: Sandbo
     assert [each["status"] for each in sandbox.objects("stripe", "charge")] == ["failed", "succeeded"]
 
 
-async def test_who_leaves_for_the_shop_may_come_back_and_pay(sandbox: Sandbox, shop: str) -> None:
+async def test_who_leaves_for_the_shop_may_come_back_and_pay(sandbox: Sandbox, shop: str, browser: Browser) -> None:
     session = checkout(sandbox, shop)
-    async with opened(session["url"], PHONE) as page:
+    async with opened(browser, session["url"], PHONE) as page:
         await page.get_by_role("link", name="Back to Sandbox shop").click()
         await page.wait_for_url(f"{shop}?left")
         await page.go_back()
@@ -320,8 +320,10 @@ async def test_who_leaves_for_the_shop_may_come_back_and_pay(sandbox: Sandbox, s
     assert sandbox.objects("stripe", "checkout.session")[0]["status"] == "complete"
 
 
-async def test_digits_are_grouped_as_they_are_typed_and_may_be_taken_away_again(sandbox: Sandbox, shop: str) -> None:
-    async with opened(checkout(sandbox, shop)["url"]) as page:
+async def test_digits_are_grouped_as_they_are_typed_and_may_be_taken_away_again(
+    sandbox: Sandbox, shop: str, browser: Browser
+) -> None:
+    async with opened(browser, checkout(sandbox, shop)["url"]) as page:
         number, expiry = page.get_by_label("Card number"), page.get_by_label("Expiry date")
         await number.press_sequentially("4242424242424242")
         await expiry.press_sequentially("1234")
@@ -335,9 +337,9 @@ async def test_digits_are_grouped_as_they_are_typed_and_may_be_taken_away_again(
         await expect(expiry).to_have_value("09 / 30")
 
 
-async def test_the_keyboard_alone_pays_with_a_card_of_the_list(sandbox: Sandbox, shop: str) -> None:
+async def test_the_keyboard_alone_pays_with_a_card_of_the_list(sandbox: Sandbox, shop: str, browser: Browser) -> None:
     session = checkout(sandbox, shop)
-    async with opened(session["url"]) as page:
+    async with opened(browser, session["url"]) as page:
         await page.get_by_role("button", name="Use the card that pays").focus()
         await page.keyboard.press("Enter")
         await expect(page.get_by_label("Card number")).to_have_value("4242 4242 4242 4242")
@@ -350,14 +352,16 @@ async def test_the_keyboard_alone_pays_with_a_card_of_the_list(sandbox: Sandbox,
 
 @on_both
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_pages_where_nothing_is_to_be_paid_fit_too(sandbox: Sandbox, shop: str, size: Size, scheme: str) -> None:
+async def test_pages_where_nothing_is_to_be_paid_fit_too(
+    sandbox: Sandbox, shop: str, size: Size, scheme: str, browser: Browser
+) -> None:
     session, link = checkout(sandbox, shop), payment_link(sandbox)
     cancelled = payment_link(sandbox, reference_id="another")
     with sandbox.razorpay() as client:
         client.payment_link.cancel(cancelled["id"])
     sandbox.control("clock", {"advance": 24 * 3600})
     missing = httpx.get(f"{sandbox.url}/pay/stripe/cs_test_none", trust_env=False).text
-    async with browsing(size, color_scheme=scheme) as page:
+    async with browsing(browser, size, color_scheme=scheme) as page:
         for name, url, says in (
             ("expired", session["url"], "This checkout session is expired."),
             ("expired-link", link["short_url"], "This payment link is expired."),
@@ -374,11 +378,13 @@ async def test_pages_where_nothing_is_to_be_paid_fit_too(sandbox: Sandbox, shop:
 
 
 @on_both
-async def test_in_the_dark_long_names_and_large_amounts_fit(sandbox: Sandbox, shop: str, size: Size) -> None:
+async def test_in_the_dark_long_names_and_large_amounts_fit(
+    sandbox: Sandbox, shop: str, size: Size, browser: Browser
+) -> None:
     dear = {"line_items[0][price_data][unit_amount]": "99999900"}
     session = checkout(sandbox, shop, LONG_NAME, customer_email=f"{'a' * 60}@shop.test", **dear)
     link = payment_link(sandbox, description=LONG_NAME, amount=50_000_000_000)
-    async with browsing(size, color_scheme="dark") as page:
+    async with browsing(browser, size, color_scheme="dark") as page:
         for name, url in (("stripe", session["url"]), ("razorpay", link["short_url"])):
             await page.goto(url)
             await expect(page.get_by_label("Card number")).to_be_visible()

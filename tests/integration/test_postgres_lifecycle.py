@@ -6,7 +6,6 @@ import os
 import pwd
 import shutil
 import socket
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from local.command import CannotStart
 from local.ports import LOOPBACK
 from local.postgres import OPEN_TO_ALL, Postgres
 from tests import processes
+from tests.folders import passing
 
 #: Where the wheels are installed.
 SITE = Path(asyncpg.__file__).parents[1]
@@ -38,9 +38,8 @@ time.sleep(600)
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A directory that every user may pass through, as a project's usually is."""
-    with tempfile.TemporaryDirectory(prefix="counterfoil-test-", ignore_cleanup_errors=True) as path:
-        Path(path).chmod(0o711)
-        yield Path(path)
+    with passing("counterfoil-test-") as path:
+        yield path
 
 
 @pytest.fixture

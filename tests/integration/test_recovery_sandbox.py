@@ -12,7 +12,9 @@ import pytest
 from db import orders, plans, users
 from db.plans import Plan
 from db.pool import Pool
+from gateways.calling import Line
 from gateways.client import BACKGROUND, Client, Patience
+from gateways.pacing import Bucket
 from gateways.registry import GATEWAYS
 from payments.order import LateSuccess
 from tests.calendar import Calendar
@@ -122,9 +124,14 @@ def account(request: pytest.FixtureRequest) -> Account:
     return chosen
 
 
+def brisk(account: Account) -> Line:
+    """A line on which nobody queues: what is asked of a stand-in in a second would take days of real ones."""
+    return Line(account.name, Bucket(1000), retry_seconds=0.01)
+
+
 @pytest.fixture
 async def shop(pool: Pool, account: Account, sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Shop]:
-    client = account.build_for(sandbox)
+    client = account.build_for(sandbox, line=brisk(account))
     book = Book("counterfoil", LateSuccess.FULFIL, business_clock(tmp_path / "sandbox" / "clock"))
     yield Shop(pool, account, client, sandbox, book)
     await client.aclose()
@@ -265,7 +272,7 @@ async def test_f120_a_throttled_run_is_incomplete_and_the_next_one_finishes(shop
 async def test_f114_a_gateway_that_cannot_be_reached_for_days_decides_nothing(shop: Shop) -> None:
     order_id, session_id = await shop.open()
     there = shop.client
-    shop.client = shop.account.build("http://127.0.0.1:1")
+    shop.client = shop.account.build("http://127.0.0.1:1", line=brisk(shop.account))
     for _ in range(3):
         shop.advance(2 * DAY)
         away = await shop.recover()

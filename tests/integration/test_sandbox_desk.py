@@ -13,7 +13,7 @@ import pytest
 from playwright import async_api as playwright
 
 from sandbox.desk import WAYS
-from tests.browsers import CHROMIUM, DESK, PHONE, Size, browsing, needs_chromium, picture
+from tests.browsers import DESK, PHONE, Browser, Size, browsing, needs_chromium, picture
 from tests.sandboxes import DECLINED, STRIPE_KEY, Receiver, Sandbox, running_receiver, running_sandbox
 
 BOTH_WIDTHS = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
@@ -35,9 +35,9 @@ def sandbox(tmp_path: Path, receiver: Receiver) -> Iterator[Sandbox]:
 
 
 @asynccontextmanager
-async def desk(sandbox: Sandbox, size: Size = DESK, **more: Any) -> AsyncIterator[Any]:
+async def desk(browser: Browser, sandbox: Sandbox, size: Size = DESK, **more: Any) -> AsyncIterator[Any]:
     """The page, once it shows how things stand."""
-    async with browsing(size, **more) as page:
+    async with browsing(browser, size, **more) as page:
         await page.goto(sandbox.url)
         await playwright.expect(page.locator(".state")).to_contain_text("live")
         yield page
@@ -157,11 +157,11 @@ def test_the_board_tells_what_is_to_be_paid_and_what_was(sandbox: Sandbox) -> No
 @needs_chromium
 @BOTH_WIDTHS
 async def test_one_click_pays_and_the_webhook_is_there_to_be_read(
-    sandbox: Sandbox, receiver: Receiver, size: Size
+    sandbox: Sandbox, receiver: Receiver, size: Size, browser: Browser
 ) -> None:
     session = sandbox.session()
 
-    async with desk(sandbox, size) as page:
+    async with desk(browser, sandbox, size) as page:
         row = _rows(page, "payables").filter(has_text=session)
         await row.get_by_role("button", name="Declined").click()
         await playwright.expect(row).to_contain_text("Your card was declined.")
@@ -182,14 +182,16 @@ async def test_one_click_pays_and_the_webhook_is_there_to_be_read(
 
 @needs_chromium
 @BOTH_WIDTHS
-async def test_nothing_is_wider_than_the_screen(sandbox: Sandbox, receiver: Receiver, size: Size) -> None:
+async def test_nothing_is_wider_than_the_screen(
+    sandbox: Sandbox, receiver: Receiver, size: Size, browser: Browser
+) -> None:
     receiver.status, receiver.answer = 500, b"x" * 2000
     sandbox.control("faults", {"apiErrors": {"429": 0, "500": 0}, "timeout": {"seconds": 1, "rate": 0}, "delay": 0.01})
     sandbox.link("r" * 40)
     sandbox.pay(sandbox.session())
     receiver.wait_for("checkout.session.completed")
 
-    async with desk(sandbox, size) as page:
+    async with desk(browser, sandbox, size) as page:
         for name in ("deliveries", "calls"):
             await _rows(page, name).first.locator("summary .what").click()
         wide = await page.evaluate("document.documentElement.scrollWidth")
@@ -203,10 +205,10 @@ async def test_nothing_is_wider_than_the_screen(sandbox: Sandbox, receiver: Rece
 
 
 @needs_chromium
-async def test_a_switch_and_its_dial_change_one_fault_and_leave_the_others(sandbox: Sandbox) -> None:
+async def test_a_switch_and_its_dial_change_one_fault_and_leave_the_others(sandbox: Sandbox, browser: Browser) -> None:
     sandbox.control("faults", {"duplicate": 0.5, "seed": 7})
 
-    async with desk(sandbox) as page:
+    async with desk(browser, sandbox) as page:
         await page.get_by_role("switch", name="drop").click()
         dial = page.get_by_role("slider", name="drop, rate")
         await playwright.expect(dial).to_have_value("1")
@@ -230,10 +232,10 @@ async def test_a_switch_and_its_dial_change_one_fault_and_leave_the_others(sandb
 
 
 @needs_chromium
-async def test_the_page_offers_every_fault_there_is_and_clears_them_all(sandbox: Sandbox) -> None:
+async def test_the_page_offers_every_fault_there_is_and_clears_them_all(sandbox: Sandbox, browser: Browser) -> None:
     sandbox.control("faults", {"reorder": 1, "cutAfterCommit": 1})
 
-    async with desk(sandbox) as page:
+    async with desk(browser, sandbox) as page:
         offered = await page.locator("[data-list=faults] [role=switch]").evaluate_all(
             "boxes => boxes.map(box => box.ariaLabel)"
         )
@@ -246,22 +248,20 @@ async def test_the_page_offers_every_fault_there_is_and_clears_them_all(sandbox:
 
 
 @needs_chromium
-async def test_a_fault_that_cannot_be_is_said_in_the_sandboxs_own_words(sandbox: Sandbox) -> None:
+async def test_a_fault_that_cannot_be_is_said_in_the_sandboxs_own_words(sandbox: Sandbox, browser: Browser) -> None:
     # Not `browsing`, which minds that Chromium itself writes every refused request on the console.
-    async with playwright.async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        page = await browser.new_page()
+    async with await browser.new_context() as context:
+        page = await context.new_page()
         await page.goto(sandbox.url)
         await page.get_by_role("switch", name="oldSecret").click()
 
         await playwright.expect(page.locator(".toast")).to_contain_text("SANDBOX_STRIPE_OLD_WEBHOOK_SECRET")
         await playwright.expect(page.get_by_role("switch", name="oldSecret")).not_to_be_checked()
-        await browser.close()
 
 
 @needs_chromium
-async def test_the_seed_is_kept_and_given(sandbox: Sandbox) -> None:
-    async with desk(sandbox) as page:
+async def test_the_seed_is_kept_and_given(sandbox: Sandbox, browser: Browser) -> None:
+    async with desk(browser, sandbox) as page:
         await page.get_by_label("Seed").fill("42")
         await page.keyboard.press("Enter")
         await playwright.expect(page.get_by_role("button", name="Clear all")).to_be_enabled()
@@ -272,10 +272,12 @@ async def test_the_seed_is_kept_and_given(sandbox: Sandbox) -> None:
 
 
 @needs_chromium
-async def test_the_clock_goes_by_the_hour_and_to_whatever_is_next(sandbox: Sandbox, receiver: Receiver) -> None:
+async def test_the_clock_goes_by_the_hour_and_to_whatever_is_next(
+    sandbox: Sandbox, receiver: Receiver, browser: Browser
+) -> None:
     session = sandbox.session()
 
-    async with desk(sandbox) as page:
+    async with desk(browser, sandbox) as page:
         await page.get_by_role("button", name="+1 h").click()
         await playwright.expect(page.locator("[data-show=offset]")).to_contain_text("1 h ahead")
         hour = sandbox.ask("clock")["offset"]
@@ -288,11 +290,13 @@ async def test_the_clock_goes_by_the_hour_and_to_whatever_is_next(sandbox: Sandb
 
 
 @needs_chromium
-async def test_what_was_withheld_is_found_and_sent_by_hand(sandbox: Sandbox, receiver: Receiver) -> None:
+async def test_what_was_withheld_is_found_and_sent_by_hand(
+    sandbox: Sandbox, receiver: Receiver, browser: Browser
+) -> None:
     sandbox.control("faults", {"drop": 1})
     sandbox.customer()
 
-    async with desk(sandbox) as page:
+    async with desk(browser, sandbox) as page:
         await page.get_by_label("Show").select_option("withheld")
         row = _rows(page, "deliveries").filter(has_text="customer.created")
         await row.get_by_role("button", name="Send").click()
@@ -307,7 +311,9 @@ async def test_what_was_withheld_is_found_and_sent_by_hand(sandbox: Sandbox, rec
 
 
 @needs_chromium
-async def test_what_others_say_stays_text_wherever_it_is_shown(sandbox: Sandbox, receiver: Receiver) -> None:
+async def test_what_others_say_stays_text_wherever_it_is_shown(
+    sandbox: Sandbox, receiver: Receiver, browser: Browser
+) -> None:
     receiver.answer = HOSTILE.encode()
     fields = {"client_reference_id": HOSTILE, "metadata[note]": HOSTILE}
     product = {"line_items[0][price_data][product_data][name]": HOSTILE}
@@ -316,7 +322,7 @@ async def test_what_others_say_stays_text_wherever_it_is_shown(sandbox: Sandbox,
     sandbox.pay(session)
     receiver.wait_for("checkout.session.completed")
 
-    async with desk(sandbox) as page:
+    async with desk(browser, sandbox) as page:
         delivery = _rows(page, "deliveries").filter(has_text="checkout.session.completed")
         await delivery.locator("summary .what").click()
         await playwright.expect(delivery.locator(".attempts pre")).to_have_text(HOSTILE)
@@ -339,11 +345,11 @@ _FIELDS = {
 
 
 @needs_chromium
-async def test_looking_again_leaves_alone_what_has_not_changed(sandbox: Sandbox) -> None:
+async def test_looking_again_leaves_alone_what_has_not_changed(sandbox: Sandbox, browser: Browser) -> None:
     sandbox.customer()
     sandbox.settled()
 
-    async with desk(sandbox) as page:
+    async with desk(browser, sandbox) as page:
         row = _rows(page, "deliveries").first
         await row.locator("summary .what").click()
         await row.evaluate("row => { row.isTheSame = true; }")
@@ -363,8 +369,8 @@ async def test_looking_again_leaves_alone_what_has_not_changed(sandbox: Sandbox)
 
 
 @needs_chromium
-async def test_a_sandbox_that_is_away_for_a_moment_is_said_and_asked_again(sandbox: Sandbox) -> None:
-    async with desk(sandbox) as page:
+async def test_a_sandbox_that_is_away_for_a_moment_is_said_and_asked_again(sandbox: Sandbox, browser: Browser) -> None:
+    async with desk(browser, sandbox) as page:
         await page.route("**/_control/status", lambda route: route.fulfill(status=200, body="not json"))
         await playwright.expect(page.locator(".state")).to_contain_text("does not answer")
         await page.unroute("**/_control/status")
@@ -372,8 +378,10 @@ async def test_a_sandbox_that_is_away_for_a_moment_is_said_and_asked_again(sandb
 
 
 @needs_chromium
-async def test_an_address_is_copied_and_a_setting_is_set(sandbox: Sandbox, receiver: Receiver) -> None:
-    async with desk(sandbox, permissions=["clipboard-read", "clipboard-write"]) as page:
+async def test_an_address_is_copied_and_a_setting_is_set(
+    sandbox: Sandbox, receiver: Receiver, browser: Browser
+) -> None:
+    async with desk(browser, sandbox, permissions=["clipboard-read", "clipboard-write"]) as page:
         endpoint = page.locator("[data-list=endpoints] > li").filter(has_text="razorpay")
         await endpoint.get_by_role("button", name="Copy").click()
         await playwright.expect(endpoint.get_by_role("button")).to_have_text("Copied")
@@ -386,8 +394,8 @@ async def test_an_address_is_copied_and_a_setting_is_set(sandbox: Sandbox, recei
 
 
 @needs_chromium
-async def test_without_scripts_it_says_what_to_use_instead(sandbox: Sandbox) -> None:
-    async with browsing(java_script_enabled=False) as page:
+async def test_without_scripts_it_says_what_to_use_instead(sandbox: Sandbox, browser: Browser) -> None:
+    async with browsing(browser, java_script_enabled=False) as page:
         await page.goto(sandbox.url)
 
         await playwright.expect(page.locator(".noscript")).to_contain_text("counterfoil sandbox --help")

@@ -38,9 +38,10 @@ from examples.storefront.mails import BYTES_MAX
 from examples.storefront.notifications import Notifications, WrongSecret
 from examples.storefront.sessions import Sessions
 from sandbox.cards import TEST_CARDS
-from tests.browsers import CHROMIUM, PATIENCE_MS, needs_chromium
+from tests.browsers import PATIENCE_MS, Browser, needs_chromium
 from tests.integration.test_ingress_process import free_port, wait_for
 from tests.processes import ROOT
+from tests.prompt import PromptServer
 from workers.delivery.notifications import signers
 from workers.delivery.sender import WrongSetting
 
@@ -77,7 +78,7 @@ ORDER = {
 @asynccontextmanager
 async def served(app: Starlette) -> AsyncIterator[str]:
     """A real server on a free port; its address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    server = PromptServer(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
@@ -537,12 +538,10 @@ expect = playwright.expect
 
 
 @asynccontextmanager
-async def browsing_shop(checkout: FakeCheckout, **more: Any) -> AsyncIterator[Any]:
+async def browsing_shop(browser: Browser, checkout: FakeCheckout, **more: Any) -> AsyncIterator[Any]:
     """A page of the shop in Chromium, with Anna signed in."""
     async with (
         shop(checkout, **more) as http,
-        playwright.async_playwright() as driver,
-        await driver.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"]) as browser,
         await browser.new_context(base_url=str(http.base_url)) as context,
     ):
         context.set_default_timeout(PATIENCE_MS)
@@ -579,7 +578,7 @@ async def is_at_the_gateway(page: Any) -> None:
 
 
 @needs_chromium
-async def test_every_refusal_is_shown_in_words_and_the_same_wish_goes_on_under_its_key() -> None:
+async def test_every_refusal_is_shown_in_words_and_the_same_wish_goes_on_under_its_key(browser: Browser) -> None:
     refusals = {
         "You have been signed out": problem(401, "invalid_token"),
         "many attempts in a short time. Please try again in 15 minutes": problem(429, "x", retry_after=900),
@@ -588,7 +587,7 @@ async def test_every_refusal_is_shown_in_words_and_the_same_wish_goes_on_under_i
         "The shop cannot answer at the moment": problem(503, "unavailable", retry_after=10),
     }
     checkout = FakeCheckout(list(refusals.values()))
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         for words in refusals:
             notice = page.get_by_role("alert")
@@ -607,9 +606,9 @@ async def test_every_refusal_is_shown_in_words_and_the_same_wish_goes_on_under_i
 
 @needs_chromium
 @pytest.mark.parametrize("code", ["order_over", "key_reused"])
-async def test_a_key_that_can_open_no_page_any_more_is_not_used_again(code: str) -> None:
+async def test_a_key_that_can_open_no_page_any_more_is_not_used_again(code: str, browser: Browser) -> None:
     checkout = FakeCheckout([problem(409, code)])
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await page.get_by_role("alert").get_by_role("button", name="Try again").click()
         await is_at_the_gateway(page)
@@ -619,9 +618,9 @@ async def test_a_key_that_can_open_no_page_any_more_is_not_used_again(code: str)
 
 
 @needs_chromium
-async def test_a_click_that_is_still_worked_on_is_waited_for_without_a_word() -> None:
+async def test_a_click_that_is_still_worked_on_is_waited_for_without_a_word(browser: Browser) -> None:
     checkout = FakeCheckout([problem(409, "key_in_use", retry_after=1)])
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await is_at_the_gateway(page)
 
@@ -630,8 +629,8 @@ async def test_a_click_that_is_still_worked_on_is_waited_for_without_a_word() ->
 
 
 @needs_chromium
-async def test_a_plan_that_was_taken_off_sale_is_told_and_the_window_can_be_loaded_anew() -> None:
-    async with browsing_shop(FakeCheckout([problem(400, "invalid_plan")])) as page:
+async def test_a_plan_that_was_taken_off_sale_is_told_and_the_window_can_be_loaded_anew(browser: Browser) -> None:
+    async with browsing_shop(browser, FakeCheckout([problem(400, "invalid_plan")])) as page:
         await buy(page)
         await expect(page.get_by_role("alert")).to_contain_text("cannot be bought any more")
         await page.get_by_role("button", name="Load anew").click()
@@ -641,9 +640,9 @@ async def test_a_plan_that_was_taken_off_sale_is_told_and_the_window_can_be_load
 
 @needs_chromium
 @pytest.mark.parametrize(("status", "keys"), [("pending", 1), ("paid", 2), ("cancelled", 2)])
-async def test_a_key_lives_as_long_as_its_order_can_be_paid(status: str, keys: int) -> None:
+async def test_a_key_lives_as_long_as_its_order_can_be_paid(status: str, keys: int, browser: Browser) -> None:
     checkout = FakeCheckout()
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await is_at_the_gateway(page)
         checkout.status = status
@@ -656,15 +655,15 @@ async def test_a_key_lives_as_long_as_its_order_can_be_paid(status: str, keys: i
 
 
 @needs_chromium
-async def test_a_price_has_the_decimals_of_its_currency() -> None:
-    async with browsing_shop(FakeCheckout()) as page:
+async def test_a_price_has_the_decimals_of_its_currency(browser: Browser) -> None:
+    async with browsing_shop(browser, FakeCheckout()) as page:
         await expect(page.locator("form[data-plan=lifetime]")).to_contain_text("¥4,900 paid once")
 
 
 @needs_chromium
-async def test_a_shop_whose_checkout_is_away_says_so_and_shows_its_plans_when_it_is_back() -> None:
+async def test_a_shop_whose_checkout_is_away_says_so_and_shows_its_plans_when_it_is_back(browser: Browser) -> None:
     checkout = FakeCheckout(plans=None)
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await expect(page.get_by_role("alert")).to_contain_text("cannot answer at the moment")
         checkout.plans = PLANS
         await page.get_by_role("button", name="Try again").click()
@@ -679,9 +678,9 @@ KEYS = "Object.keys(localStorage).filter((name) => name.startsWith('quillwork.ke
 
 
 @needs_chromium
-async def test_another_tab_goes_on_with_the_page_of_the_same_order_under_its_key() -> None:
+async def test_another_tab_goes_on_with_the_page_of_the_same_order_under_its_key(browser: Browser) -> None:
     checkout = FakeCheckout()
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await is_at_the_gateway(page)
         tab = await look_into_account(page)
@@ -694,9 +693,9 @@ async def test_another_tab_goes_on_with_the_page_of_the_same_order_under_its_key
 
 
 @needs_chromium
-async def test_an_order_that_was_kept_without_a_page_can_be_gone_on_with_in_another_tab() -> None:
+async def test_an_order_that_was_kept_without_a_page_can_be_gone_on_with_in_another_tab(browser: Browser) -> None:
     checkout = FakeCheckout([problem(504, "gateway_unknown", orderId="o-1")])
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await expect(page.get_by_role("alert")).to_contain_text("Your order is kept")
         checkout.make(ANNA, checkout.asked[0][0])
@@ -721,11 +720,11 @@ async def test_an_order_that_was_kept_without_a_page_can_be_gone_on_with_in_anot
     ids=["no failure", "declined", "unknown"],
 )
 async def test_an_order_whose_key_is_not_here_has_no_button_that_pays_until_it_has_ended(
-    failure: dict[str, str] | None, words: str
+    failure: dict[str, str] | None, words: str, browser: Browser
 ) -> None:
     checkout = FakeCheckout(failure=failure)
     checkout.make(ANNA, "a key of another browser")
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         tab = await look_into_account(page)
         order = tab.locator("[data-order=o-1]")
         await expect(order).to_contain_text("Being looked into")
@@ -739,9 +738,9 @@ async def test_an_order_whose_key_is_not_here_has_no_button_that_pays_until_it_h
 
 
 @needs_chromium
-async def test_the_page_of_another_order_is_never_opened() -> None:
+async def test_the_page_of_another_order_is_never_opened(browser: Browser) -> None:
     checkout = FakeCheckout()
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await is_at_the_gateway(page)
         checkout.made[0]["key"] = None
@@ -755,9 +754,9 @@ async def test_the_page_of_another_order_is_never_opened() -> None:
 
 
 @needs_chromium
-async def test_a_key_is_kept_until_its_order_has_ended() -> None:
+async def test_a_key_is_kept_until_its_order_has_ended(browser: Browser) -> None:
     checkout = FakeCheckout()
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await is_at_the_gateway(page)
         tab = await look_into_account(page)
@@ -772,9 +771,9 @@ async def test_a_key_is_kept_until_its_order_has_ended() -> None:
 
 
 @needs_chromium
-async def test_a_key_that_was_dropped_after_its_button_was_shown_makes_no_order() -> None:
+async def test_a_key_that_was_dropped_after_its_button_was_shown_makes_no_order(browser: Browser) -> None:
     checkout = FakeCheckout()
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await is_at_the_gateway(page)
         tab = await look_into_account(page)
@@ -791,11 +790,11 @@ async def test_a_key_that_was_dropped_after_its_button_was_shown_makes_no_order(
 @needs_chromium
 @pytest.mark.parametrize("answers", [[("key_in_use", 1)], []], ids=["come again", "its page"])
 async def test_what_one_user_asked_for_is_neither_asked_again_nor_opened_as_another(
-    answers: list[tuple[str, int]],
+    answers: list[tuple[str, int]], browser: Browser
 ) -> None:
     checkout = FakeCheckout([problem(409, code, retry_after=seconds) for code, seconds in answers])
     checkout.held[ANNA] = asyncio.Event()
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await change_user(await look_into_account(page), BEN)
         checkout.held[ANNA].set()
@@ -805,9 +804,9 @@ async def test_what_one_user_asked_for_is_neither_asked_again_nor_opened_as_anot
 
 
 @needs_chromium
-async def test_a_page_that_was_asked_for_as_one_user_does_not_open_for_the_next() -> None:
+async def test_a_page_that_was_asked_for_as_one_user_does_not_open_for_the_next(browser: Browser) -> None:
     checkout = FakeCheckout()
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await buy(page)
         await is_at_the_gateway(page)
         tab = await look_into_account(page)
@@ -834,14 +833,14 @@ async def parts(page: Any) -> list[str]:
 
 
 @needs_chromium
-async def test_nothing_of_one_user_is_left_for_the_next_whose_calls_fail(tmp_path: Path) -> None:
+async def test_nothing_of_one_user_is_left_for_the_next_whose_calls_fail(tmp_path: Path, browser: Browser) -> None:
     owned = [{"planId": "lifetime", "active": True, "until": None, "reason": "paid"}]
     checkout = FakeCheckout(rights={ANNA: owned}, refusing={BEN: 503})
     checkout.make(ANNA, "a key of another browser")
     drop_mail(tmp_path, "annas", ANNA)
     told = Notifications.of(NOTIFY_SECRET)
     told.hear(NOTICE.encode(), signed(NOTICE)["headers"])
-    async with browsing_shop(checkout, outbox=tmp_path, notifications=told) as page:
+    async with browsing_shop(browser, checkout, outbox=tmp_path, notifications=told) as page:
         here, beside = await look_into_account(page), await look_into_account(page)
         for tab in (here, beside):
             for part, words in zip(PARTS, ("Lifetime", "o-1", "Payment received", "payment.completed"), strict=True):
@@ -861,10 +860,10 @@ async def test_nothing_of_one_user_is_left_for_the_next_whose_calls_fail(tmp_pat
 
 
 @needs_chromium
-async def test_a_late_answer_about_one_user_is_not_the_next_ones() -> None:
+async def test_a_late_answer_about_one_user_is_not_the_next_ones(browser: Browser) -> None:
     owned = [{"planId": "lifetime", "active": True, "until": None, "reason": "paid"}]
     checkout = FakeCheckout(rights={ANNA: owned})
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await expect(page.get_by_text("Yours already")).to_be_visible()
         checkout.held[ANNA] = asyncio.Event()
         await page.reload()
@@ -877,9 +876,9 @@ async def test_a_late_answer_about_one_user_is_not_the_next_ones() -> None:
 
 
 @needs_chromium
-async def test_a_late_refusal_of_one_users_token_does_not_sign_the_next_one_out() -> None:
+async def test_a_late_refusal_of_one_users_token_does_not_sign_the_next_one_out(browser: Browser) -> None:
     checkout = FakeCheckout(held={ANNA: asyncio.Event()}, refusing={ANNA: 401})
-    async with browsing_shop(checkout) as page:
+    async with browsing_shop(browser, checkout) as page:
         await change_user(page, BEN)
         async with page.expect_event("requestfinished", lambda request: request.url.endswith("/access")):
             checkout.held[ANNA].set()
@@ -890,8 +889,8 @@ async def test_a_late_refusal_of_one_users_token_does_not_sign_the_next_one_out(
 
 
 @needs_chromium
-async def test_a_token_that_is_not_taken_any_longer_is_forgotten() -> None:
-    async with browsing_shop(FakeCheckout(refusing={ANNA: 401})) as page:
+async def test_a_token_that_is_not_taken_any_longer_is_forgotten(browser: Browser) -> None:
+    async with browsing_shop(browser, FakeCheckout(refusing={ANNA: 401})) as page:
         await expect(page.get_by_role("button", name="Sign in")).to_be_visible()
 
         assert await page.evaluate("localStorage.getItem('quillwork.session')") is None

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
@@ -25,6 +24,7 @@ from db.plans import Plan
 from db.pool import UNAVAILABLE, Pool, open_pool
 from local import ports
 from local.watchdog import Watchdog
+from tests.folders import passing
 
 ROOT = Path(__file__).parents[2]
 
@@ -185,8 +185,8 @@ async def started(data_dir: Path) -> AsyncIterator[Stack]:
 @asynccontextmanager
 async def a_folder(kept: Path | None) -> AsyncIterator[Path]:
     """A data directory that PostgreSQL may pass through, whoever it runs as; temporary unless it is to be kept."""
-    with tempfile.TemporaryDirectory(prefix="counterfoil-sim-", ignore_cleanup_errors=True) as temporary:
-        folder = kept.absolute() if kept else Path(temporary)
+    with passing("counterfoil-sim-") as temporary:
+        folder = kept.absolute() if kept else temporary
         folder.mkdir(parents=True, exist_ok=True)
         folder.chmod(0o711)
         yield folder / "data"
