@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,9 @@ from tests.signed import razorpay_headers, stripe_headers
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 60.0
 
+#: So much of a stack's log is told with a test that fails.
+LOG_LINES = 200
+
 
 @dataclass
 class Running:
@@ -37,6 +40,11 @@ class Running:
     def told(self) -> dict[str, Any]:
         told: dict[str, Any] = json.loads((self.data_dir / "running.json").read_text(encoding="utf-8"))
         return told
+
+    @property
+    def last_lines(self) -> str:
+        lines = (self.data_dir.parent / "log").read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(lines[-LOG_LINES:])
 
     def pid(self, name: str) -> int:
         return int(self.told["processes"][name])
@@ -103,6 +111,16 @@ def started() -> Iterator[Running]:
             process.terminate()
             process.wait(30)
             log.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test that fails tells what its stack wrote."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("running")
+    if report.failed and isinstance(stack, Running):
+        report.sections.append(("the stack's log", stack.last_lines))
+    return report
 
 
 @pytest.fixture(scope="module")
