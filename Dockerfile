@@ -23,7 +23,7 @@ ENV PATH=/venv/bin:$PATH \
 RUN useradd --system --uid 10001 --home-dir /nonexistent --shell /usr/sbin/nologin counterfoil
 WORKDIR /app
 COPY --from=build /venv /venv
-COPY settings.py logs.py LICENSE ./
+COPY settings.py logs.py dunning.toml LICENSE ./
 COPY payments payments
 COPY gateways gateways
 COPY db db

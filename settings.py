@@ -5,6 +5,8 @@ Each gateway declares its own variables in its folder; here is the rest, and ``l
 
 from __future__ import annotations
 
+import tomllib
+from functools import cached_property
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Literal
@@ -16,7 +18,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from gateways.gateway import Secret
 from gateways.razorpay.settings import RazorpaySettings
 from gateways.stripe.settings import StripeSettings
+from payments.dunning import DEFAULT, Policy, PolicyError, read_policy
 from payments.order import LateSuccess
+
+#: What it says is also what holds without it.
+DUNNING_FILE = Path(__file__).parent / "dunning.toml"
 
 SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
 
@@ -44,6 +50,8 @@ class Settings(BaseSettings):
     instance_id: str = Field(default="counterfoil", min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")
     #: What becomes of money that arrives after we gave its order up.
     late_success: LateSuccess = LateSuccess.FULFIL
+    #: The policy of access, reminders and cancellation; the project's own ``dunning.toml`` where it is unset.
+    dunning_file: Path | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=1, le=65535)
     #: Addresses whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed; comma-separated, none by default.
@@ -80,6 +88,19 @@ class Settings(BaseSettings):
     @property
     def is_production(self) -> bool:
         return self.app_env == "production"
+
+    @cached_property
+    def dunning(self) -> Policy:
+        """Read once, with the environment."""
+        file = self.dunning_file or DUNNING_FILE
+        if self.dunning_file is None and not file.exists():
+            return DEFAULT
+        try:
+            return read_policy(tomllib.loads(file.read_text(encoding="utf-8")))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ValueError(f"DUNNING_FILE cannot be read as TOML ({type(error).__name__})") from None
+        except PolicyError as error:
+            raise ValueError(f"DUNNING_FILE: {error}") from None
 
     @property
     def gateways(self) -> dict[str, BaseSettings]:
@@ -130,6 +151,11 @@ class Settings(BaseSettings):
     def _time_is_real_in_production(self) -> Settings:
         if self.is_production and self.development_clock is not None:
             raise ValueError("DEVELOPMENT_CLOCK must not be set in production: only a laptop's time can be moved")
+        return self
+
+    @model_validator(mode="after")
+    def _policy_is_whole(self) -> Settings:
+        _ = self.dunning
         return self
 
     @model_validator(mode="after")

@@ -31,7 +31,12 @@ def values_from(environment: settings.Settings, own: CheckoutSettings) -> Values
         tokens=Tokens(_keys(environment, auth_secret), own.audience, own.issuer),
         page_tokens=PageTokens.of(page_secret, auth_secret),
         rate_limit=rule(environment.rate_limit),
-        book=Book(environment.instance_id, environment.late_success, business_clock(environment.development_clock)),
+        book=Book(
+            environment.instance_id,
+            environment.late_success,
+            business_clock(environment.development_clock),
+            dunning=environment.dunning,
+        ),
         app_url=environment.app_url,
         production=environment.is_production,
         return_url=_web_address(own.return_url),

@@ -19,17 +19,22 @@ from checkout.access import Access
 from checkout.callers import Callers
 from checkout.healing import Healing
 from checkout.idempotency import HEADER as IDEMPOTENCY_KEY
+from checkout.invoices import Invoices
 from checkout.limiting import RATE_HEADERS, Limiter
 from checkout.metrics import Metrics
 from checkout.openapi import description
+from checkout.opening import BODY_SECONDS, OPEN_SECONDS, Opener
 from checkout.orders import Orders
 from checkout.page_addresses import PageAddresses
 from checkout.page_tokens import PageTokens
 from checkout.pages import pages
-from checkout.payments import BODY_SECONDS, OPEN_SECONDS, Payments
+from checkout.payments import Payments
+from checkout.plan_changes import PlanChanges
 from checkout.plans import Plans
 from checkout.problems import PROBLEM_HANDLERS
 from checkout.record import Record
+from checkout.subscribing import Subscribing
+from checkout.subscriptions import Subscriptions
 from checkout.tokens import Tokens
 from gateways.client import Client
 from web.frame import frame
@@ -77,7 +82,12 @@ def build(values: Values) -> Starlette:
     counter = Counter(values.book, addresses.of_order, addresses.cancelled)
 
     plans = Plans(record, callers, clients)
-    payments = Payments(record, callers, limiter, clients, counter, metrics, values.open_seconds, values.body_seconds)
+    opener = Opener(record, callers, limiter, clients, counter, metrics, values.open_seconds, values.body_seconds)
+    payments, subscribing = Payments(opener), Subscribing(opener)
+    changes = PlanChanges(record, clients, values.book)
+    return_url = values.return_url or values.app_url
+    subscriptions = Subscriptions(record, callers, clients, values.book, changes, return_url)
+    invoices = Invoices(record, callers)
     healing = Healing(record, clients, values.book)
     orders = Orders(record, callers, addresses, healing)
     access = Access(record, callers, values.book.clock)
@@ -113,6 +123,19 @@ def build(values: Values) -> Starlette:
         routes=[
             Route("/plans", plans.list_plans),
             Route("/create-payment", payments.create_payment, methods=["POST"]),
+            Route("/create-subscription", subscribing.create_subscription, methods=["POST"]),
+            Route("/subscriptions", subscriptions.list_subscriptions),
+            Route("/subscriptions/{subscription_id}", subscriptions.show_subscription),
+            Route("/subscriptions/{subscription_id}/cancel", subscriptions.cancel, methods=["POST"]),
+            Route("/subscriptions/{subscription_id}/pause", subscriptions.pause, methods=["POST"]),
+            Route("/subscriptions/{subscription_id}/resume", subscriptions.resume, methods=["POST"]),
+            Route("/subscriptions/{subscription_id}/change-plan", subscriptions.change_plan, methods=["POST"]),
+            Route(
+                "/subscriptions/{subscription_id}/update-payment-method",
+                subscriptions.update_payment_method,
+                methods=["POST"],
+            ),
+            Route("/invoices", invoices.list_invoices),
             Route("/order-status/{order_id}", orders.show_status),
             Route("/orders", orders.list_orders),
             Route("/access", access.show_own),

@@ -18,6 +18,12 @@ class Metrics:
             ("outcome",),
             registry=self.registry,
         )
+        self.subscriptions = Counter(
+            "counterfoil_create_subscription",
+            "Requests for a subscription, by what came of them.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self.opening_seconds = Histogram(
             "counterfoil_opening_seconds",
             "From an order to its hosted page, or to giving up for now.",

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from checkout.limiting import RATE_HEADERS
+from payments.access import AccessReason
 from payments.failure import Action, FailureCode
+from payments.invoice import InvoiceReason, InvoiceStatus
 from payments.order import OrderStatus
+from payments.subscription import SubscriptionStatus
 
 Schema = dict[str, Any]
 
@@ -71,6 +74,92 @@ SCHEMAS: dict[str, Schema] = {
     "Payment": _object(
         {"orderId": ID, "sessionId": TEXT, "gateway": TEXT, "url": {"type": "string"}, "status": {"const": "pending"}}
     ),
+    "NewSubscription": _object(
+        {
+            "subscriptionId": ID,
+            "orderId": {**ID, "description": "The order that begins it: its status tells whether it is paid."},
+            "sessionId": TEXT,
+            "gateway": TEXT,
+            "url": {"type": "string"},
+            "status": {"const": SubscriptionStatus.INCOMPLETE.value},
+        }
+    ),
+    "Subscription": _object(
+        {
+            "subscriptionId": ID,
+            "orderId": _nullable(ID),
+            "planId": _nullable(TEXT),
+            "planName": _nullable(TEXT),
+            "gateway": _nullable(TEXT),
+            "status": {"enum": [status.value for status in SubscriptionStatus]},
+            "amount": {**_nullable(AMOUNT), "description": "What a period costs."},
+            "currency": _nullable(CURRENCY),
+            "interval": {"enum": ["month", "year", None]},
+            "currentPeriodStart": _nullable(TIME),
+            "currentPeriodEnd": _nullable(TIME),
+            "trialEnd": _nullable(TIME),
+            "cancelAtPeriodEnd": {"type": "boolean"},
+            "endsAt": {**_nullable(TIME), "description": "It is set to end then."},
+            "cancelledAt": _nullable(TIME),
+            "endedAt": _nullable(TIME),
+            "pendingPlanId": {**_nullable(TEXT), "description": "The plan that it is to change to."},
+            "changePending": {
+                "type": "boolean",
+                "description": "Something was asked for that is not so yet: a plan that waits for its payment or for "
+                "the period's end, or an answer of the gateway's.",
+            },
+            "access": _object(
+                {
+                    "active": {"type": "boolean"},
+                    "until": _nullable(TIME),
+                    "reason": {"enum": [reason.value for reason in AccessReason]},
+                }
+            ),
+            "createdAt": TIME,
+        }
+    ),
+    "Subscriptions": _object(
+        {
+            "data": _list("Subscription"),
+            "nextCursor": {**_nullable(TEXT), "description": "For the next page; null on the last one."},
+        }
+    ),
+    "CancelRequest": _object(
+        {},
+        {"atPeriodEnd": {"type": "boolean", "default": True, "description": "false: now. Nothing is paid back."}},
+    ),
+    "PlanChangeRequest": _object({"planId": NAME}),
+    "Portal": _object({"url": {"type": "string", "description": "The gateway's page: send the customer there."}}),
+    "Invoice": _object(
+        {
+            "invoiceId": ID,
+            "subscriptionId": ID,
+            "planId": _nullable(TEXT),
+            "planName": _nullable(TEXT),
+            "gateway": TEXT,
+            "number": _nullable(TEXT),
+            "status": {"enum": [status.value for status in InvoiceStatus if status is not InvoiceStatus.DRAFT]},
+            "reason": {"enum": [reason.value for reason in InvoiceReason]},
+            "amount": AMOUNT,
+            "amountPaid": AMOUNT,
+            "currency": CURRENCY,
+            "periodStart": _nullable(TIME),
+            "periodEnd": _nullable(TIME),
+            "createdAt": TIME,
+        },
+        {
+            "paidAt": _nullable(TIME),
+            "receiptUrl": {"type": "string", "description": "The gateway's page of an invoice that is paid."},
+            "payUrl": {"type": "string", "description": "The gateway's page on which it can still be paid."},
+            "failure": _ref("Failure"),
+        },
+    ),
+    "Invoices": _object(
+        {
+            "data": _list("Invoice"),
+            "nextCursor": {**_nullable(TEXT), "description": "For the next page; null on the last one."},
+        }
+    ),
     "Failure": {
         **_object(
             {
@@ -122,10 +211,13 @@ PROBLEMS: dict[int, str] = {
     "`invalid_idempotency_key`, `invalid_limit`, `invalid_cursor`.",
     401: "No token, or not a good one: `unauthenticated`, `invalid_token`.",
     403: "The token lacks a scope: `insufficient_scope`. In production, plain HTTP: `tls_required`.",
-    404: "There is none, or it is not yours: `order_not_found`.",
+    404: "There is none, or it is not yours: `order_not_found`, `subscription_not_found`.",
     408: "The body came too slowly: `body_too_slow`.",
     409: "`key_in_use`: the first request with this key still runs. `key_reused`: it belongs to another request. "
-    "`order_over`: the order that it stands for takes no payment any more.",
+    "`order_over`: the order that it stands for takes no payment any more. `already_subscribed`: there is one of this "
+    "plan. `already_on_plan`. `subscription_incomplete`, `subscription_ended`: not in this state. `change_pending`: "
+    "another change waits for the gateway's answer. `gateway_cannot`: not to a subscription of this kind, or in this "
+    "state; `detail` says why.",
     413: "`body_too_large`.",
     429: "`too_many_requests` from one address.",
     502: "`gateway_refused`: the order is kept; the same key, or none, tries again.",
@@ -186,6 +278,43 @@ _PAGE = [
     _query("token", TEXT, "Lets the page read this one order's status."),
 ]
 
+_PAGING = [
+    _query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Of one page."),
+    _query("cursor", {"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"}, "The `nextCursor` of the page before."),
+]
+_OPENED: Schema = {
+    **_RATE,
+    "Idempotent-Replayed": {
+        "schema": {"const": "true"},
+        "description": "This is the first answer that was given under the key.",
+    },
+}
+_SUBSCRIPTION = _path("subscriptionId", TEXT, "What create-subscription gave.")
+
+
+def _change(operation: str, summary: str, body: str | None = None, *, required: bool = False) -> Schema:
+    """One thing that can be done to a subscription."""
+    content = {"application/json": {"schema": _ref(body)}} if body else None
+    return {
+        "post": {
+            "operationId": operation,
+            "summary": summary,
+            "description": "Safe to repeat: what is so already is answered as it is.",
+            "security": _BEARER,
+            "parameters": [_SUBSCRIPTION],
+            **({"requestBody": {"required": required, "content": content}} if content else {}),
+            "responses": {
+                "200": _json("It is done, and this is how it is now.", _ref("Subscription")),
+                "202": _json(
+                    "The gateway's answer was lost; we are asking it. The subscription as we know it.",
+                    _ref("Subscription"),
+                ),
+                **_problems(400, 401, 403, 404, 408, 409, 413, 502, 503, 504),
+            },
+        }
+    }
+
+
 PATHS: dict[str, Schema] = {
     "/plans": {
         "get": {
@@ -208,16 +337,82 @@ PATHS: dict[str, Schema] = {
                 "201": _json(
                     "The order is written and its page is open: send the customer to `url`.",
                     _ref("Payment"),
-                    {
-                        **_RATE,
-                        "Idempotent-Replayed": {
-                            "schema": {"const": "true"},
-                            "description": "This is the first answer that was given under the key.",
-                        },
-                    },
+                    _OPENED,
                 ),
                 **_problems(400, 401, 403, 408, 409, 413, 429, 502, 503, 504),
             },
+        }
+    },
+    "/create-subscription": {
+        "post": {
+            "operationId": "createSubscription",
+            "summary": "Subscribe to a plan that is paid again and again, and get the address of the page for it",
+            "description": "Whoever has begun one of this plan and not paid gets its page again, whatever the key. "
+            "With a trial nothing is due at once, and a card is asked for all the same.",
+            "security": _BEARER,
+            "parameters": [_KEY],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("PaymentRequest")}}},
+            "responses": {
+                "201": _json(
+                    "The subscription is written and its page is open: send the customer to `url`.",
+                    _ref("NewSubscription"),
+                    _OPENED,
+                ),
+                **_problems(400, 401, 403, 408, 409, 413, 429, 502, 503, 504),
+            },
+        }
+    },
+    "/subscriptions": {
+        "get": {
+            "operationId": "listSubscriptions",
+            "summary": "The user's subscriptions, newest first, ended ones too",
+            "security": _BEARER,
+            "parameters": _PAGING,
+            "responses": {"200": _json("A page of them.", _ref("Subscriptions")), **_problems(400, 401, 403, 503)},
+        }
+    },
+    "/subscriptions/{subscriptionId}": {
+        "get": {
+            "operationId": "showSubscription",
+            "summary": "How a subscription stands",
+            "security": _BEARER,
+            "parameters": [_SUBSCRIPTION],
+            "responses": {"200": _json("The subscription.", _ref("Subscription")), **_problems(401, 403, 404, 503)},
+        }
+    },
+    "/subscriptions/{subscriptionId}/cancel": _change(
+        "cancelSubscription", "End it with what is paid for, or now", "CancelRequest"
+    ),
+    "/subscriptions/{subscriptionId}/pause": _change("pauseSubscription", "Bill nothing until it is resumed"),
+    "/subscriptions/{subscriptionId}/resume": _change(
+        "resumeSubscription", "Undo a pause, or an end that is set for later"
+    ),
+    "/subscriptions/{subscriptionId}/change-plan": _change(
+        "changePlan",
+        "Another plan: one that costs more now, invoiced at once and in force when paid; one that costs less from the "
+        "next period on. The plan that it is on takes back a change that waits",
+        "PlanChangeRequest",
+        required=True,
+    ),
+    "/subscriptions/{subscriptionId}/update-payment-method": {
+        "post": {
+            "operationId": "updatePaymentMethod",
+            "summary": "The gateway's page on which the customer gives another card",
+            "security": _BEARER,
+            "parameters": [_SUBSCRIPTION],
+            "responses": {
+                "200": _json("Where to send the customer.", _ref("Portal")),
+                **_problems(401, 403, 404, 409, 502, 503, 504),
+            },
+        }
+    },
+    "/invoices": {
+        "get": {
+            "operationId": "listInvoices",
+            "summary": "The invoices of the user's subscriptions, newest first",
+            "security": _BEARER,
+            "parameters": _PAGING,
+            "responses": {"200": _json("A page of them.", _ref("Invoices")), **_problems(400, 401, 403, 503)},
         }
     },
     "/order-status/{orderId}": {
@@ -234,14 +429,7 @@ PATHS: dict[str, Schema] = {
             "operationId": "listOrders",
             "summary": "The user's orders, newest first",
             "security": _BEARER,
-            "parameters": [
-                _query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Of one page."),
-                _query(
-                    "cursor",
-                    {"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"},
-                    "The `nextCursor` of the page before.",
-                ),
-            ],
+            "parameters": _PAGING,
             "responses": {"200": _json("A page of them.", _ref("Orders")), **_problems(400, 401, 403, 503)},
         }
     },

@@ -1,245 +1,81 @@
 """POST /create-payment: the order first, then the gateway, then its page.
 
-The price is our table's, and nothing of it is read from the request. The order and the whole request to the gateway
-are committed before the gateway is called (``workers.attempts``). So whatever happens after that can be taken up again:
-
-| with a key    | one order per key; a gateway's failure is no answer, and the same key goes on with the same order |
-| without a key | one open page per user, plan and gateway: a second click, even of the same moment, gets that page |
+The price is our table's, and nothing of it is read from the request. Without a key, there is one open page per user,
+plan and gateway; a new key is a new order, whatever else is open (``checkout.opening``).
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from checkout import idempotency
-from checkout.callers import Callers
-from checkout.idempotency import Question
-from checkout.limiting import Limiter, tell
-from checkout.metrics import Metrics
-from checkout.problems import OrderProblem
-from checkout.record import Record, answering_when_away
+from checkout.opening import Opener, Placed, Wish
 from checkout.tokens import Caller
-from db import attempts, catalogue, orders, users
-from db.idempotency_keys import Claimed
+from db import attempts, catalogue, orders
 from db.plans import Plan
 from db.pool import Tx
-from gateways.client import Client, Patience
-from gateways.gateway import Json
-from gateways.reading import NotAnEvent, as_text, parse
+from gateways.client import Client
 from payments.money import Money
-from web import bodies
 from web.problems import Problem
-from workers.attempts import Busy, Counter, Lost, Opened, Opening, Over, Refused, intend_first, open_page
-
-#: Two short texts, and room for what is ignored.
-BODY_BYTES = 16 * 1024
-BODY_SECONDS = 10.0
-
-#: From a whole request to an answer, whatever the gateway does: 25 seconds are promised, the rest is for our database.
-OPEN_SECONDS = 22.0
-#: The call gives up this much earlier, so that "nobody knows" is still written down.
-RECORD_SECONDS = 2.0
-
-#: How often we look whether another request has opened the page that we wait for.
-LOOK_SECONDS_MIN, LOOK_SECONDS_MAX = 0.05, 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """All that is read of the request. ``gateway`` None: the first one that can be had."""
-
-    plan_id: str
-    gateway: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Placed:
-    """An order to open a page for."""
-
-    order_id: UUID
-    gateway: str
+from workers.attempts import Opened, intend_first
 
 
 @dataclass(frozen=True, slots=True)
 class Payments:
-    """The route with what it needs. ``clients`` are in the order of preference."""
+    """What is paid once."""
 
-    record: Record
-    callers: Callers
-    limiter: Limiter
-    clients: Mapping[str, Client]
-    counter: Counter
-    metrics: Metrics
-    open_seconds: float = OPEN_SECONDS
-    body_seconds: float = BODY_SECONDS
+    opener: Opener
 
     async def create_payment(self, request: Request) -> Response:
-        """``answer``, limited, and counted by what came of it."""
-        outcome = "failed"
-        try:
-            verdict = await self.limiter.admit(request, "create-payment")
-            response = await tell(verdict, self.answer(request))
-        except Problem as problem:
-            outcome = problem.code
-            raise
-        else:
-            outcome = "replayed" if "idempotent-replayed" in response.headers else "opened"
-            return response
-        finally:
-            self.metrics.payments.labels(outcome).inc()
+        return await self.opener.sell(request, "create-payment", self, self.opener.metrics.payments)
 
-    async def answer(self, request: Request) -> Response:
-        caller = await self.callers.identify(request)
-        body = await bodies.read(request, limit_bytes=BODY_BYTES, limit_seconds=self.body_seconds)
-        asked = idempotency.question(request, body, caller.user_id)
-        wish = _read(body)
-        deadline = asyncio.get_running_loop().time() + self.open_seconds
-        if asked is None:
-            return await self._answer_click(caller, wish, deadline)
-        return await self._answer_key(caller, wish, asked, deadline)
-
-    async def _answer_click(self, caller: Caller, wish: Wish, deadline: float) -> Response:
-        placed, opening = await self._click(caller, wish, deadline)
-        if isinstance(opening, Over):
-            # It ended, paid or expired, before its page could be had; the next order is the customer's own wish.
-            placed, opening = await self._click(caller, wish, deadline)
-        return _told(placed, opening)
-
-    async def _click(self, caller: Caller, wish: Wish, deadline: float) -> tuple[Placed, Opening]:
-        async with self.record.transaction() as tx:
-            await users.know(tx, caller.user_id, caller.email)
-            placed = await self._find_or_place(tx, caller, wish)
-        return placed, await self._open(placed, caller, deadline)
-
-    async def _answer_key(self, caller: Caller, wish: Wish, asked: Question, deadline: float) -> Response:
-        async with self.record.transaction() as tx:
-            await users.know(tx, caller.user_id, caller.email)
-            claimed = await idempotency.claim(tx, asked)
-            if not isinstance(claimed, Claimed):
-                return claimed
-            placed = await self._resume(tx, claimed.order_id) or await self._place(tx, caller, wish)
-            await idempotency.keep_order(tx, asked, placed.order_id)
-        opening = await self._open(placed, caller, deadline)
-        async with self.record.transaction() as tx:
-            if isinstance(opening, Opened):
-                await idempotency.keep_answer(tx, asked, _told(placed, opening))
-            else:
-                await idempotency.release(tx, asked, claimed.held_until)
-        return _told(placed, opening)
-
-    async def _find_or_place(self, tx: Tx, caller: Caller, wish: Wish) -> Placed:
+    async def find_or_place(self, tx: Tx, caller: Caller, wish: Wish) -> Placed:
         """The page that is open, or being opened, for the same wish of the same user; else a new order."""
-        plan, client = self._choose(await catalogue.find(tx, wish.plan_id), wish)
+        plan, client = await self._choose(tx, wish)
         await attempts.serialise(tx, user_id=caller.user_id, plan_id=plan.id, gateway=client.name)
         found = await attempts.find_open(
-            tx, user_id=caller.user_id, plan_id=plan.id, gateway=client.name, now=self.counter.book.clock()
+            tx, user_id=caller.user_id, plan_id=plan.id, gateway=client.name, now=self.opener.counter.book.clock()
         )
         return Placed(found, client.name) if found else await self._write(tx, caller, plan, client)
 
-    async def _place(self, tx: Tx, caller: Caller, wish: Wish) -> Placed:
-        plan, client = self._choose(await catalogue.find(tx, wish.plan_id), wish)
+    async def place(self, tx: Tx, caller: Caller, wish: Wish) -> Placed:
+        plan, client = await self._choose(tx, wish)
         return await self._write(tx, caller, plan, client)
 
+    async def resume(self, tx: Tx, order_id: UUID) -> Placed | None:
+        """At the gateway that it was made for."""
+        attempt = await attempts.newest(tx, order_id)
+        return Placed(attempt.order_id, attempt.gateway) if attempt else None
+
+    def told(self, placed: Placed, opened: Opened) -> Response:
+        return JSONResponse(
+            {
+                "orderId": str(opened.order_id),
+                "sessionId": opened.session_id,
+                "gateway": placed.gateway,
+                "url": opened.url,
+                "status": "pending",
+            },
+            201,
+        )
+
+    async def _choose(self, tx: Tx, wish: Wish) -> tuple[Plan, Client]:
+        plan, client = self.opener.choose(await catalogue.find(tx, wish.plan_id), wish)
+        if plan.interval is not None:
+            raise Problem(400, "invalid_plan", "This plan is paid again and again: it is a subscription.")
+        return plan, client
+
     async def _write(self, tx: Tx, caller: Caller, plan: Plan, client: Client) -> Placed:
+        counter = self.opener.counter
         order_id = await orders.place(
             tx,
             user_id=caller.user_id,
             plan_id=plan.id,
             expected=Money(plan.price_cents, plan.currency),
-            at=self.counter.book.clock(),
+            at=counter.book.clock(),
         )
-        await intend_first(tx, client, self.counter, order_id, caller.user_id)
+        await intend_first(tx, client, counter, order_id, caller.user_id)
         return Placed(order_id, client.name)
-
-    async def _resume(self, tx: Tx, order_id: UUID | None) -> Placed | None:
-        """The order that an earlier request made under this key, at the gateway that it was made for."""
-        attempt = await attempts.newest(tx, order_id) if order_id else None
-        return Placed(attempt.order_id, attempt.gateway) if attempt else None
-
-    def _choose(self, plan: Plan | None, wish: Wish) -> tuple[Plan, Client]:
-        if wish.gateway is not None and wish.gateway not in self.clients:
-            raise Problem(400, "invalid_gateway", "There is no such gateway here.")
-        if plan is None or not plan.active:
-            raise Problem(400, "invalid_plan", "There is no such plan on sale.")
-        if plan.interval is not None:
-            raise Problem(400, "invalid_plan", "This plan is paid again and again: it is a subscription.")
-        if wish.gateway is not None and wish.gateway not in plan.gateways:
-            raise Problem(400, "invalid_plan", "This plan is not sold at this gateway.")
-        for name, client in self.clients.items():
-            if name in plan.gateways and wish.gateway in (None, name):
-                return plan, client
-        raise Problem(400, "invalid_gateway", "This plan is not sold at any gateway that can be reached from here.")
-
-    async def _open(self, placed: Placed, caller: Caller, deadline: float) -> Opening:
-        """Bring the order to its page, or to the reason why there is none yet, by the deadline."""
-        client = self.clients.get(placed.gateway)
-        if client is None:
-            raise OrderProblem(502, "gateway_refused", "Its gateway is no longer set up here.", placed.order_id)
-        with self.metrics.opening_seconds.labels(client.name).time(), answering_when_away():
-            bound = asyncio.timeout_at(deadline)
-            try:
-                async with bound:
-                    return await self._wait_for_page(placed, client, caller, deadline)
-            except TimeoutError:
-                if bound.expired():
-                    return Lost(placed.order_id)
-                raise
-
-    async def _wait_for_page(self, placed: Placed, client: Client, caller: Caller, deadline: float) -> Opening:
-        now = asyncio.get_running_loop().time
-        pause = LOOK_SECONDS_MIN
-        while True:
-            opening = await open_page(
-                self.record.pool,
-                client,
-                self.counter,
-                placed.order_id,
-                caller.user_id,
-                patience=Patience(max(deadline - now() - RECORD_SECONDS, RECORD_SECONDS)),
-            )
-            if not isinstance(opening, Busy):
-                return opening
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, LOOK_SECONDS_MAX)
-
-
-def _read(body: bytes) -> Wish:
-    """Whatever else the request says, an amount or a status among it, is not even looked at."""
-    try:
-        wish: Json = parse(body)
-    except NotAnEvent as error:
-        raise Problem(400, "malformed_body", str(error)) from None
-    plan_id, gateway = as_text(wish.get("planId")), wish.get("gateway")
-    if plan_id is None:
-        raise Problem(400, "invalid_plan", "planId must be the id of a plan.")
-    if gateway is not None and as_text(gateway) is None:
-        raise Problem(400, "invalid_gateway", "gateway must be the name of a gateway.")
-    return Wish(plan_id, gateway)
-
-
-def _told(placed: Placed, opening: Opening) -> Response:
-    match opening:
-        case Opened(order_id=order_id, session_id=session_id, url=url):
-            return JSONResponse(
-                {
-                    "orderId": str(order_id),
-                    "sessionId": session_id,
-                    "gateway": placed.gateway,
-                    "url": url,
-                    "status": "pending",
-                },
-                201,
-            )
-        case Refused(order_id=order_id):
-            raise OrderProblem(502, "gateway_refused", "The payment provider refused. Please try again.", order_id)
-        case Lost(order_id=order_id) | Busy(order_id=order_id):
-            detail = "The payment provider has not answered. Ask again: nothing will be done twice."
-            raise OrderProblem(504, "gateway_unknown", detail, order_id)
-        case Over(order_id=order_id):
-            raise OrderProblem(409, "order_over", "This order takes no payment any more: see its status.", order_id)

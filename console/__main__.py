@@ -24,7 +24,12 @@ def load() -> DeskValues:
             "stripe": Account(environment.stripe.livemode, environment.stripe.account_id),
             "razorpay": Account(environment.razorpay.livemode, environment.razorpay.account_id),
         },
-        book=Book(environment.instance_id, environment.late_success, business_clock(environment.development_clock)),
+        book=Book(
+            environment.instance_id,
+            environment.late_success,
+            business_clock(environment.development_clock),
+            dunning=environment.dunning,
+        ),
     )
     return DeskValues(
         database_url=environment.database_url.get_secret_value(),

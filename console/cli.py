@@ -14,6 +14,7 @@ import typer
 
 from console import development
 from console.dead import dead_app
+from console.dunning import dunning_app
 from console.events import events_app
 from console.jobs import jobs_app
 from console.options import DataDir, refuse, setting
@@ -37,6 +38,7 @@ app.add_typer(queues_app, name="queues")
 app.add_typer(events_app, name="events")
 app.add_typer(dead_app, name="dead")
 app.add_typer(jobs_app, name="jobs")
+app.add_typer(dunning_app, name="dunning")
 app.add_typer(sandbox_app, name="sandbox")
 
 

@@ -59,11 +59,14 @@ class Entry(BaseModel):
     trial_days: int = Field(default=0, ge=0, le=730)
     gateways: list[str] = Field(default_factory=lambda: list(GATEWAYS), min_length=1)
     active: bool = True
+    many: bool = False
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
         if self.trial_days and self.interval is None:
             raise ValueError("trial_days is for plans with an interval")
+        if self.many and self.interval is None:
+            raise ValueError("many is for plans with an interval: what is sold once can be bought again")
         unknown = [name for name in self.gateways if name not in GATEWAYS]
         if unknown or len(set(self.gateways)) != len(self.gateways):
             raise ValueError(f"gateways takes each of {', '.join(GATEWAYS)} once at most")

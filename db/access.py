@@ -18,15 +18,26 @@ class Access:
     reason: str
 
 
+#: Joined to ``entitlements e``, what each gives at the moment $1, which is business time: an end may be reached before
+#: our clock has noticed.
+GIVES = """
+    LATERAL (SELECT e.active AND coalesce(e.lapses_at, e.until, 'infinity') > $1 AS active,
+                    CASE WHEN NOT e.active OR e.subscription_id IS NULL OR coalesce(e.until, 'infinity') > $1
+                         THEN e.reason
+                         WHEN e.lapses_at > $1 THEN 'grace' ELSE 'ended' END AS reason) AS now
+"""
+
+
 async def of_user(tx: Tx, user_id: str, now: datetime) -> list[Access]:
-    """One line a plan: the best claim of several. ``now`` is business time, since an end may be reached unnoticed."""
+    """One line a plan: the best claim of several."""
     rows = await tx.fetch(
-        """
-        SELECT DISTINCT ON (plan_id) plan_id, active AND (until IS NULL OR until > $2) AS active, until, reason
-          FROM entitlements WHERE user_id = $1
-         ORDER BY plan_id, active AND (until IS NULL OR until > $2) DESC, until DESC NULLS FIRST, updated_at DESC
-        """,
-        user_id,
+        f"""
+        SELECT DISTINCT ON (plan_id) plan_id, now.active, until, now.reason
+          FROM entitlements e CROSS JOIN {GIVES}
+         WHERE user_id = $2
+         ORDER BY plan_id, now.active DESC, until DESC NULLS FIRST, updated_at DESC
+        """,  # noqa: S608 - two texts of ours
         now,
+        user_id,
     )
     return [Access(**row) for row in rows]

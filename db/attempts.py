@@ -156,19 +156,26 @@ async def close(tx: Tx, order_id: UUID, session_id: str) -> None:
     )
 
 
-async def find_open(tx: Tx, *, user_id: str, plan_id: str, gateway: str, now: datetime) -> UUID | None:
-    """The user's order of this plan whose page can be paid, or is being opened; ``now`` is business time."""
+async def find_open(
+    tx: Tx, *, user_id: str, plan_id: str, gateway: str, now: datetime, begins_subscription: bool = False
+) -> UUID | None:
+    """The user's order of this plan whose page can be paid, or is being opened; ``now`` is business time.
+
+    Only one that begins a subscription, or only one that does not: a plan may become the other while a page is open.
+    """
     found: UUID | None = await tx.fetchval(
         """
         SELECT o.id FROM orders o JOIN payment_attempts a ON a.order_id = o.id
          WHERE o.user_id = $1 AND o.plan_id = $2 AND o.status IN ('pending', 'failed', 'cancelled') AND a.gateway = $3
            AND a.status IN ('intended', 'unknown', 'open') AND a.expires_at > $4
+           AND EXISTS (SELECT FROM subscriptions s WHERE s.order_id = o.id) = $5
          ORDER BY o.created_at DESC LIMIT 1
         """,
         user_id,
         plan_id,
         gateway,
         now,
+        begins_subscription,
     )
     return found
 

@@ -7,7 +7,9 @@ import asyncpg
 from db.plans import Plan
 from db.pool import Tx
 
-_PLANS = "SELECT id, name, description, price_cents, currency, interval, trial_days, gateways, active FROM plans "
+_PLANS = """
+    SELECT id, name, description, price_cents, currency, interval, trial_days, gateways, active, many FROM plans
+"""
 
 
 async def on_sale(tx: Tx) -> list[Plan]:

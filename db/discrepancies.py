@@ -23,15 +23,17 @@ async def open_discrepancy(
     proposed_action: str,
     order_id: UUID | None = None,
     payment_id: UUID | None = None,
+    subscription_id: UUID | None = None,
     amount_at_risk: int = 0,
     currency: str | None = None,
 ) -> None:
-    """Open it unless this very difference, by its fingerprint, stands already, open or closed."""
+    """Open it unless this very difference, by its fingerprint, stands already, open or closed. Of which payment it is,
+    may be told later."""
     await tx.execute(
         """
         INSERT INTO discrepancies (kind, gateway, order_id, payment_id, amount_at_risk, currency, evidence,
-                                   proposed_action, fingerprint)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                                   proposed_action, fingerprint, subscription_id)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
         ON CONFLICT (fingerprint) DO NOTHING
         """,
         kind,
@@ -43,7 +45,14 @@ async def open_discrepancy(
         dict(evidence),
         proposed_action,
         fingerprint,
+        subscription_id,
     )
+    if payment_id is not None:
+        await tx.execute(
+            "UPDATE discrepancies SET payment_id = $2 WHERE fingerprint = $1 AND payment_id IS NULL",
+            fingerprint,
+            payment_id,
+        )
 
 
 async def reopen(tx: Tx, fingerprint: str) -> bool:

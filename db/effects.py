@@ -45,18 +45,25 @@ class Effect:
 
 
 async def add(
-    tx: Tx, *, kind: str, order_id: UUID | None, idempotency_key: str, detail: Mapping[str, Any]
+    tx: Tx,
+    *,
+    kind: str,
+    idempotency_key: str,
+    detail: Mapping[str, Any],
+    order_id: UUID | None = None,
+    subscription_id: UUID | None = None,
 ) -> UUID | None:
     """Owe this effect, in the transaction of the move that it follows; None where it is owed, or sent, already."""
     row = await tx.fetchrow(
         """
-        INSERT INTO effects (kind, order_id, idempotency_key, detail, next_hint_at)
-        VALUES ($1, $2, $3, $4, now() + $5::interval)
+        INSERT INTO effects (kind, order_id, subscription_id, idempotency_key, detail, next_hint_at)
+        VALUES ($1, $2, $3, $4, $5, now() + $6::interval)
         ON CONFLICT (idempotency_key) DO NOTHING
         RETURNING id
         """,
         kind,
         order_id,
+        subscription_id,
         idempotency_key,
         dict(detail),
         timedelta(seconds=FIRST_HINT_SECONDS),

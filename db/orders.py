@@ -67,6 +67,7 @@ async def lock(tx: Tx, order_id: UUID) -> Locked:
                EXISTS (SELECT FROM effects f
                         WHERE f.order_id = o.id AND f.kind = 'gateway.capture_payment' AND f.status = 'pending')
                    AS is_being_captured,
+               EXISTS (SELECT FROM subscriptions s WHERE s.order_id = o.id) AS begins_subscription,
                EXISTS (SELECT FROM orders other
                         WHERE other.user_id = o.user_id AND other.plan_id = o.plan_id AND other.id <> o.id
                           AND (other.status = 'pending' OR (other.status = 'paid' AND other.paid_at >= o.created_at)
@@ -92,6 +93,7 @@ async def lock(tx: Tx, order_id: UUID) -> Locked:
         page_is_open=row["page_is_open"],
         is_being_captured=row["is_being_captured"],
         replaced=row["replaced"],
+        begins_subscription=row["begins_subscription"],
     )
     return Locked(
         order, order_id, row["user_id"], row["plan_id"], row["plan_name"], row["plan_description"], row["email"]

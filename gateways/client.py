@@ -18,10 +18,29 @@ from payments.money import Money
 
 
 @dataclass(frozen=True, slots=True)
+class Recurring:
+    """What makes an order's page the beginning of a subscription.
+
+    ``subscription_id`` is ours, ``price_id`` and ``customer_id`` are the gateway's. ``price`` is what each ``interval``
+    costs once ``trial_ends_at`` has passed; None: there is no trial. ``customer_id`` is None where the gateway makes
+    its customers by itself.
+    """
+
+    subscription_id: str
+    price_id: str
+    price: Money
+    interval: str
+    trial_days: int = 0
+    trial_ends_at: datetime | None = None
+    customer_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionOrder:
     """An order as a hosted page needs it; the price is our table's.
 
-    ``attempt`` counts the sessions of one order: Razorpay wants a reference of its own for each.
+    ``attempt`` counts the sessions of one order: Razorpay wants a reference of its own for each. ``recurring``: paying
+    begins a subscription; ``expected`` is then what is due at once, 0 with a trial.
     """
 
     order_id: str
@@ -35,11 +54,12 @@ class SessionOrder:
     instance_id: str
     email: str | None = field(default=None, repr=False)
     attempt: int = 1
+    recurring: Recurring | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A hosted page at the gateway: Stripe's Checkout Session, Razorpay's Payment Link.
+    """A hosted page at the gateway: Stripe's Checkout Session, Razorpay's Payment Link or Subscription.
 
     ``url`` is None once nobody can pay there any more.
     """
@@ -70,6 +90,7 @@ class Refusal(StrEnum):
     OUTDATED = "request_outdated"  # its expiry has come too near: the next attempt needs a request of its own
     KEY_REUSED = "key_reused_with_other_request"  # a bug of ours, or two systems under one name: a person must look
     CREDENTIALS = "credentials"  # our key is wrong, or may not do this: a person must look
+    STATE = "not_in_this_state"  # what it is asked of is in no state for it, or of no kind that it can be done to
     INVALID = "invalid_request"  # anything else that the gateway says is wrong with what we asked
 
 
@@ -159,6 +180,31 @@ class GatewayPayment:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionState:
+    """A subscription as the gateway holds it now, with its newest invoice: the same facts as their webhooks tell, or
+    fewer where those overtook each other. ``observed`` is in the order in which they are to be applied."""
+
+    id: str
+    observed: tuple[Observed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanChange:
+    """Another price for a subscription: at once, invoiced now and in force when paid; or from the next period on."""
+
+    price_id: str
+    interval: str
+    is_immediate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Portal:
+    """A page of the gateway on which a customer changes how a subscription is paid."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class Captured:
     """The money is taken, now or before; ``observed`` says how much."""
 
@@ -242,6 +288,56 @@ class Client(Protocol):
 
         A ``Refused`` or ``Unknown`` is the last item: the list was cut short there. ``patience`` is for each page.
         """
+        ...
+
+    async def fetch_subscription(
+        self, subscription_id: str, patience: Patience = BACKGROUND
+    ) -> SubscriptionState | Gone | Refused | Unknown: ...
+
+    async def cancel_subscription(
+        self, subscription_id: str, idempotency_key: str, patience: Patience = LIVE, *, at_period_end: bool
+    ) -> SubscriptionState | Gone | Refused | Unknown:
+        """End it, now or with what is paid for. This and the next three: what is so already is told as it is, so that
+        asking again after a lost answer does no more than asking once."""
+        ...
+
+    async def pause_subscription(
+        self, subscription_id: str, idempotency_key: str, patience: Patience = LIVE
+    ) -> SubscriptionState | Gone | Refused | Unknown:
+        """Bill nothing until it is resumed."""
+        ...
+
+    async def resume_subscription(
+        self,
+        subscription_id: str,
+        idempotency_key: str,
+        patience: Patience = LIVE,
+        *,
+        is_set_to_end: bool,
+        keeps_period: bool,
+    ) -> SubscriptionState | Gone | Refused | Unknown:
+        """Undo a pause, or an end that is set for later: ``is_set_to_end`` as we know it, since Razorpay shows none.
+
+        ``keeps_period``: what was paid for before the pause is not used up, and goes on; else a new period begins, and
+        is billed.
+        """
+        ...
+
+    async def change_plan(
+        self, subscription_id: str, change: PlanChange, idempotency_key: str, patience: Patience = LIVE
+    ) -> SubscriptionState | Gone | Refused | Unknown:
+        """Bill by another price. Asked for the price that it has, it forgets one that waits for the period's end."""
+        ...
+
+    async def open_portal(
+        self, subscription_id: str, return_url: str, patience: Patience = LIVE
+    ) -> Portal | Gone | Refused | Unknown: ...
+
+    def list_subscriptions(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND
+    ) -> AsyncIterator[SubscriptionState | Refused | Unknown]:
+        """Every subscription created from ``since`` to before ``until``, ended ones too; ends as ``list_payments``
+        does. Invoices are left out: the list tells how subscriptions are, not how they came there."""
         ...
 
     def list_events(

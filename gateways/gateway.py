@@ -71,8 +71,10 @@ class Envelope:
 class Unhandled:
     """Kept, answered 200, and nothing is done: ``reason`` is what the row says.
 
-    ``unhandled_type``: we have no handler for this type; ``not_a_one_time_payment``: it belongs to a later chapter of
-    the same object; ``thin_event``: it carries no object; ``unreadable``: it is not shaped like anything we know.
+    ``unhandled_type``: we have no handler for this type; ``thin_event``: it carries no object; ``unreadable``: it is
+    not shaped like anything we know; ``not_a_sale``: a hosted page that only keeps a card; ``not_of_a_subscription``:
+    an invoice that somebody wrote by hand; ``told_by_its_invoice``: a payment of an invoice or of a mandate, whose
+    meaning the events of the invoice or of the subscription tell.
     """
 
     reason: str

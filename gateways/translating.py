@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
 from gateways.gateway import Json, TranslationError, Unhandled
-from payments.events import Observed, OrderEvent, References
+from payments.events import Event, Observed, References, SubscriptionTold
 
 Value = TypeVar("Value")
+
+#: Addresses are longer than our other texts; what is longer than this is none that a mail could carry.
+ADDRESS_LIMIT = 2000
+
+#: More billing attempts than any gateway makes.
+ATTEMPTS_MAX = 1_000
 
 
 class Unreadable(Exception):
@@ -30,19 +38,27 @@ def confirm(told: Json, name: str, *allowed: object) -> None:
 
 
 def observe(
-    gateway: str, event_type: str, references: References, read: Callable[[], OrderEvent]
+    gateway: str, event_type: str, references: References, read: Callable[[], Event], at: datetime | None = None
 ) -> Observed | Unhandled:
-    """The fact that ``read`` finds. Where it finds none, only what could be our own money may disturb a person.
+    """The fact that ``read`` finds, told ``at`` the gateway's second. Where it finds none, only what could be our own
+    money may disturb a person.
 
     Raises ``TranslationError`` for an event that may name an order of ours (F22); samples and other applications'
     events that lack the same fields are ``unreadable``.
     """
     try:
-        return Observed(gateway, references, read())
+        return Observed(gateway, references, _dated(read(), at))
     except Unreadable as lack:
         if could_be_ours(references):
             raise TranslationError(f"{event_type}: {lack}") from None
         return Unhandled("unreadable")
+
+
+def _dated(event: Event, at: datetime | None) -> Event:
+    """A telling that says nothing by itself is a reason to look, and stays without a time."""
+    if not isinstance(event, SubscriptionTold) or event == SubscriptionTold(told_at=None):
+        return event
+    return replace(event, told_at=at)
 
 
 def could_be_ours(references: References) -> bool:
@@ -56,3 +72,41 @@ def _is_uuid(text: str) -> bool:
         return str(UUID(text)) == text.lower()
     except ValueError:
         return False
+
+
+def as_address(value: object) -> str | None:
+    """The address of a page, if it is one that a browser opens and a row can hold."""
+    if not isinstance(value, str) or not value.startswith(("https://", "http://")) or len(value) > ADDRESS_LIMIT:
+        return None
+    return value if value.isascii() and value.isprintable() and " " not in value else None
+
+
+def as_attempts(value: object) -> int:
+    """How often a bill was tried; 0 where that is not told."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return 0
+    return min(max(value, 0), ATTEMPTS_MAX)
+
+
+def gather(names: References, told: Iterable[Observed | Unhandled]) -> tuple[Observed, ...]:
+    """The facts of objects that were read together, each with the names too of what they were found under: an invoice
+    of our subscription is ours, whether it bears our marks or not.
+
+    Raises ``TranslationError`` where one of them cannot be read that could be ours.
+    """
+    observed = []
+    for each in told:
+        if isinstance(each, Observed):
+            observed.append(replace(each, references=_joined(names, each.references)))
+        elif each.reason == "unreadable" and could_be_ours(names):
+            raise TranslationError("an object that was read with others lacks a field, or contradicts itself")
+    return tuple(observed)
+
+
+def _joined(names: References, own: References) -> References:
+    return replace(
+        own,
+        order_ids=tuple(dict.fromkeys((*names.order_ids, *own.order_ids))),
+        objects=tuple(dict.fromkeys((*names.objects, *own.objects))),
+        instance=names.instance or own.instance,
+    )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -15,13 +16,28 @@ from checkout.tokens import Caller, issue
 from db import orders, story, users
 from db.pool import Pool
 from local.voices import Razorpay, Spoken, Stripe
-from payments.money import Money
+from payments.money import Money, written
 
 PLAN = "lifetime"
 PRICE = Money(4900, "usd")
 
+#: The demo plans that renew: at once, and after a trial.
+RENEWS, TRIES = "pro-monthly", "team-monthly"
+
+HOUR_SECONDS = 3600
+
 #: Everything here takes well under a second; a machine under load gets this long before we say that it failed.
 PATIENCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A customer of their own, the subscription that they began, and the page where it is paid."""
+
+    gateway: str
+    subscription_id: str
+    session_id: str
+    bearer: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +73,50 @@ class Tour:
         answer = await self.counter.post(
             "/create-payment",
             json={"planId": PLAN, "gateway": gateway},
-            headers={"Authorization": f"Bearer {self._token()}", "Idempotency-Key": str(uuid4())},
+            headers={**self._bearer(), "Idempotency-Key": str(uuid4())},
         )
         created = answer.raise_for_status().json()
         return UUID(created["orderId"]), str(created["sessionId"])
+
+    async def subscribe(self, gateway: str, plan: str) -> Subscriber:
+        """As the application's frontend does, for somebody new."""
+        bearer = self._bearer()
+        wish = {"planId": plan, "gateway": gateway}
+        created = (await self.counter.post("/create-subscription", json=wish, headers=bearer)).raise_for_status().json()
+        return Subscriber(gateway, created["subscriptionId"], created["sessionId"], bearer)
+
+    async def subscription(self, whose: Subscriber) -> str:
+        """A subscription in one line, as its owner is told: status, access and why, what was paid."""
+        asked = await self.counter.get(f"/subscriptions/{whose.subscription_id}", headers=whose.bearer)
+        shown = asked.raise_for_status().json()
+        paid = sum(invoice["amountPaid"] for invoice in await self._invoices(whose))
+        access = "access" if shown["access"]["active"] else "no access"
+        money = written(paid, PRICE.currency, exponent=2)
+        return f"{shown['status']}, {access} ({shown['access']['reason']}), {money} paid"
+
+    async def wait_for_renewal(self, whose: Subscriber) -> None:
+        """Until two hours after it: Stripe charges within one, and no gateway tries again so soon."""
+        shown = (await self.counter.get(f"/subscriptions/{whose.subscription_id}", headers=whose.bearer)).json()
+        end = shown["trialEnd"] if shown["status"] == "trialing" else shown["currentPeriodEnd"]
+        now = (await self.sandbox.get("/_control/clock")).raise_for_status().json()["now"]
+        await self.wait(int(datetime.fromisoformat(end).timestamp() - now) + 2 * HOUR_SECONDS)
+
+    async def run_out_of_money(self, whose: Subscriber) -> None:
+        """What is charged next, the bank declines. The gateway's newest subscription is theirs: we go one by one."""
+        kind = {"gateway": whose.gateway, "type": "subscription"}
+        known = (await self.sandbox.get("/_control/objects", params=kind)).raise_for_status().json()["data"]
+        order = {"subscription": known[-1]["id"], "nextPayment": "fail"}
+        (await self.sandbox.post("/_control/subscription", json=order)).raise_for_status()
+
+    async def pay_what_is_open(self, whose: Subscriber, card: str) -> str:
+        """By the link that the customer's mail has, too."""
+        links = [invoice["payUrl"] for invoice in await self._invoices(whose) if "payUrl" in invoice]
+        return await self.pay(links[0].rpartition("/")[2], card) if links else "nothing to pay"
+
+    async def _invoices(self, whose: Subscriber) -> list[dict[str, Any]]:
+        answer = await self.counter.get("/invoices", headers=whose.bearer)
+        found: list[dict[str, Any]] = answer.raise_for_status().json()["data"]
+        return found
 
     async def pay(self, session_id: str, card: str) -> str:
         """As a customer does on the hosted page; returns what came of it."""
@@ -71,9 +127,11 @@ class Tour:
         """Let time pass, for the gateways and for us."""
         (await self.sandbox.post("/_control/clock", json={"advance": seconds})).raise_for_status()
 
-    def _token(self) -> str:
+    def _bearer(self) -> dict[str, str]:
+        """Of somebody new."""
         caller = Caller(f"demo-{uuid4()}", "demo@example.com", frozenset())
-        return issue(self.secrets["auth_jwt"].encode(), caller, lifetime_seconds=60)
+        token = issue(self.secrets["auth_jwt"].encode(), caller, lifetime_seconds=600)
+        return {"Authorization": f"Bearer {token}"}
 
     async def order(self, order_id: UUID) -> str:
         """An order in one line: status, failure, access, effects, what a person must look at."""

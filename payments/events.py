@@ -1,11 +1,15 @@
-"""What can happen to a one-time payment, in our words. Gateways translate into these; the rules read nothing else."""
+"""What can happen to an order and its subscription, in our words. Gateways translate into these; the rules read nothing
+else."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from payments.failure import Failure
+from payments.invoice import InvoiceSighting
 from payments.money import Money
+from payments.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +68,33 @@ class CheckoutEnded:
     session_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class UpcomingInvoice:
+    """The gateway will bill this much then, and says so beforehand. There is no invoice yet, and so no id."""
+
+    due: Money
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionTold:
+    """What one telling says of a subscription: how it is, one of its invoices, what is about to happen; or some of it.
+
+    ``told_at`` is the gateway's own second of it. None: it does not say, and only a read of the object can order it.
+    ``trial_ends``: told only to say that the trial is about to end.
+    """
+
+    told_at: datetime | None
+    snapshot: Snapshot | None = None
+    invoice: InvoiceSighting | None = None
+    upcoming: UpcomingInvoice | None = None
+    trial_ends: bool = False
+
+
 OrderEvent = PaymentSucceeded | PaymentPending | PaymentAuthorised | PaymentFailed | PaymentCancelled | CheckoutEnded
+
+
+Event = OrderEvent | SubscriptionTold
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,18 +103,21 @@ class References:
 
     ``order_ids`` claim to be our order's id and may be of any shape: another application may use the same field.
     ``objects`` are the gateway's own ids (session, payment link, gateway order, payment), most telling first.
+    ``subscription_id`` is that of the subscription, where an event that does not describe it names it.
     """
 
     order_ids: tuple[str, ...] = ()
     objects: tuple[str, ...] = ()
     instance: str | None = None
     session_id: str | None = None
+    subscription_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One fact about one order, as a gateway told it: the only thing that ``apply`` takes, whoever brings it."""
+    """One fact about one order, or about the subscription that it began, as a gateway told it: the only thing that
+    ``apply`` takes, whoever brings it."""
 
     gateway: str
     references: References
-    event: OrderEvent
+    event: Event

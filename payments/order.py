@@ -70,6 +70,7 @@ class Order:
     ``page_is_open``: a hosted page of this order can be paid, or is being opened, so money is not late.
     ``is_being_captured``: we have already set out to take a payment of this order.
     ``replaced``: the same user has meanwhile paid for, or has open, another checkout of the same plan.
+    ``begins_subscription``: its session's word pays it, and its payment is told later, by the first invoice.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Order:
     page_is_open: bool = False
     is_being_captured: bool = False
     replaced: bool = False
+    begins_subscription: bool = False
 
     def payment(self, gateway_payment_id: str | None) -> Payment | None:
         return next((p for p in self.payments if p.gateway_payment_id == gateway_payment_id), None)
@@ -178,15 +180,24 @@ def _decide_success(order: Order, event: PaymentSucceeded, late_success: LateSuc
         return Stale("this payment is already recorded") if known.amount == event.paid else _differs(known, event)
     if settled and event.payment_id in (None, order.payment_intent_id):
         return Stale("the order is already paid")
-    if event.payment_id is None and event.paid.minor > 0:
+    if event.payment_id is None and event.paid.minor > 0 and not order.begins_subscription:
         return Early("the gateway has not named the payment yet")
     if settled:
-        return Surplus(event.paid)
+        return _decide_further_money(order, event)
     if event.paid != order.expected:
         return Mismatch(order.expected, event.paid)
     if _is_late(order) and (late_success is not LateSuccess.FULFIL or order.replaced):
         return Held(event.paid)
     return Move(OrderStatus.PAID)
+
+
+def _decide_further_money(order: Order, event: PaymentSucceeded) -> Outcome:
+    was_named = any(payment.standing is Standing.ACCEPTED for payment in order.payments)
+    if was_named or not order.begins_subscription:
+        return Surplus(event.paid)
+    if event.paid != order.expected:
+        return Mismatch(order.expected, event.paid)
+    return Stale("the session has told of this money, before it had a name")
 
 
 def _differs(known: Payment, event: PaymentSucceeded) -> Mismatch:
@@ -213,6 +224,9 @@ def wants_capture(order: Order, promised: Money, late_success: LateSuccess) -> b
     """Whether promised money is to be taken. What nobody captures lapses, and costs nobody anything: in every doubt it
     is left to. Asked when the promise is told, and again at the moment of the call."""
     if promised != order.expected or order.status in SETTLED or order.has_unreviewed_money:
+        return False
+    if order.begins_subscription:
+        # What is promised there is a mandate's token, or its gateway takes it by itself.
         return False
     return not _is_late(order) or (late_success is LateSuccess.FULFIL and not order.replaced)
 

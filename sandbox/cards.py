@@ -1,4 +1,4 @@
-"""The five test cards and what each of them does. Any other number is refused, neither kept nor written anywhere."""
+"""The test cards and what each of them does. Any other number is refused, neither kept nor written anywhere."""
 
 from __future__ import annotations
 
@@ -32,13 +32,14 @@ class Authenticate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What may be known of a card: never its number."""
+    """What may be known of a card: never its number. One that ``fails_later`` can be kept, and is then declined."""
 
     last4: str
     decline: Decline | None = None
     asks_for_authentication: bool = False
     brand: str = "visa"
     expires: tuple[int, int] = (12, 2034)
+    fails_later: bool = False
 
 
 class CardRefused(ValueError):
@@ -51,6 +52,8 @@ _CARDS = {
     "4000000000009995": Card("9995", Decline.INSUFFICIENT_FUNDS),
     "4000000000000069": Card("0069", Decline.EXPIRED),
     "4000002500003155": Card("3155", asks_for_authentication=True),
+    "4000002760003184": Card("3184", asks_for_authentication=True),
+    "4000000000000341": Card("0341", Decline.GENERIC, fails_later=True),
 }
 
 #: For pages and documents: the number in groups of four, and what it does.
@@ -60,6 +63,12 @@ TEST_CARDS = (
     ("4000 0000 0000 9995", "has insufficient funds"),
     ("4000 0000 0000 0069", "has expired"),
     ("4000 0025 0000 3155", "asks for 3-D Secure"),
+)
+
+#: What makes a difference only where a card is kept and charged again.
+RENEWAL_CARDS = (
+    ("4000 0000 0000 0341", "is declined later"),
+    ("4000 0027 6000 3184", "asks each time"),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
@@ -15,10 +16,12 @@ from sandbox.deliveries import Delivery
 from sandbox.faults import FaultRefused
 from sandbox.orders import Refused, obeying, one_of, only, seconds, telling, text, whole
 from sandbox.outcomes import NotPayable, Outcome, Paid
+from sandbox.razorpay import changes, charging, mandates
 from sandbox.razorpay import events as razorpay_events
 from sandbox.razorpay import payments as razorpay_payments
 from sandbox.razorpay.payments import UPI_FAILURE, UPI_SUCCESS, Means
 from sandbox.store import Json
+from sandbox.stripe import arrangements, billing_settings, hosted_invoices, portal
 from sandbox.stripe import endpoints as stripe_endpoints
 from sandbox.stripe import payments as stripe_payments
 from sandbox.world import World
@@ -35,13 +38,16 @@ ID_MAX = 2**63 - 1
 #: What can be asked for under ``/_control/objects``, besides everything.
 KINDS = {
     "stripe": (
-        "product", "price", "customer", "checkout.session", "payment_intent", "payment_method", "charge", "event",
-        "webhook_endpoint",
+        "product", "price", "customer", "checkout.session", "payment_intent", "payment_method", "charge",
+        "subscription", "subscription_schedule", "invoiceitem", "invoice", "invoice_payment", "billing_portal.session",
+        "billing_portal.configuration", "event", "webhook_endpoint",
     ),
-    "razorpay": ("customer", "payment_link", "order", "payment", "refund", "event"),
+    "razorpay": (
+        "customer", "payment_link", "plan", "subscription", "invoice", "order", "payment", "refund", "event",
+    ),
 }  # fmt: skip
 
-_SETTINGS = {"razorpayAutoCapture": "razorpay_auto_capture"}
+_SETTINGS = {"razorpayAutoCapture": "razorpay_auto_capture", "razorpayDomesticCards": "razorpay_domestic_cards"}
 
 #: What says how a customer pays, by gateway and method. Anything else would be passed over in silence.
 _WAYS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -62,6 +68,7 @@ class Control:
         orders: dict[str, Callable[[Json], Awaitable[Json]]] = {
             "/pay": self.pay,
             "/faults": self.set_faults,
+            "/subscription": self.arrange,
             "/clock": self.advance,
             "/settings": self.set_settings,
             "/resend": self.resend,
@@ -82,7 +89,7 @@ class Control:
         return Starlette(routes=routes)
 
     async def pay(self, order: Json) -> Json:
-        """What a customer does on the hosted page of a session, a payment link or an order."""
+        """What a customer does on the hosted page of a session, a payment link, a subscription or an order."""
         session = text(order, "session")
         only(order, {"session", "card", "authenticate", "method", "vpa", "late", "settleAfter"})
         answer = order.get("authenticate", True)
@@ -91,19 +98,39 @@ class Control:
         authenticate = _ANSWERS[answer]
         try:
             with self._world.store.transaction():
-                if session.startswith("cs_"):
+                if session.startswith(("cs_", "in_", "bps_")):
                     paid = self._pay_at_stripe(session, order, authenticate)
-                elif session.startswith(("plink_", "order_")):
+                elif session.startswith(("plink_", "order_")) or _is_razorpay_subscription(session):
                     paid = self._pay_at_razorpay(session, order, authenticate)
                 else:
-                    raise Refused(
-                        "unknown_session", "session must be a checkout session, a payment link or an order", 404
-                    )
+                    known = "a checkout or portal session, an invoice, a payment link, a subscription or an order"
+                    raise Refused("unknown_session", f"session must be {known}", 404)
         except CardRefused as refused:
             raise Refused("invalid_card", str(refused)) from None
         except NotPayable as reason:
             raise Refused("not_payable", str(reason), 409) from None
         return {name: value for name, value in asdict(paid).items() if name != "message"}
+
+    async def arrange(self, order: Json) -> Json:
+        """Another card behind a subscription, or how its next payment ends: what happens without the customer."""
+        only(order, {"subscription", "card", "nextPayment", "decline", "times"})
+        subscription = text(order, "subscription")
+        is_stripes = arrangements.is_known(self._world, subscription)
+        endings = arrangements.NEXT_PAYMENTS if is_stripes else mandates.NEXT_PAYMENTS
+        next_payment = one_of(order, "nextPayment", endings) if "nextPayment" in order else None
+        try:
+            card = _card(order) if "card" in order else None
+            with self._world.store.transaction():
+                if is_stripes:
+                    return self._arrange_at_stripe(subscription, card, next_payment, order)
+                only(order, {"subscription", "card", "nextPayment"})
+                if _is_razorpay_subscription(subscription):
+                    return mandates.arrange(self._world, subscription, card, next_payment)
+                raise Refused("unknown_subscription", "there is no such subscription", 404)
+        except CardRefused as refused:
+            raise Refused("invalid_card", str(refused)) from None
+        except NotPayable as reason:
+            raise Refused("not_payable", str(reason), 409) from None
 
     async def set_faults(self, order: Json) -> Json:
         """Replaces all faults by these; ``{}`` clears them."""
@@ -121,11 +148,15 @@ class Control:
 
     async def set_settings(self, order: Json) -> Json:
         """What one would set in a gateway's dashboard."""
-        only(order, set(_SETTINGS))
+        only(order, {*_SETTINGS, *billing_settings.SETTINGS})
         for name, value in order.items():
-            if not isinstance(value, bool):
+            billing = billing_settings.SETTINGS.get(name)
+            if billing is not None and not billing.accepts(value):
+                raise Refused("invalid_settings", f"{name} must be {billing.wants}")
+            if billing is None and not isinstance(value, bool):
                 raise Refused("invalid_settings", f"{name} must be true or false")
-            self._world.store.set_setting(_SETTINGS[name], value)
+        for name, value in order.items():
+            self._world.store.set_setting(_SETTINGS.get(name) or billing_settings.SETTINGS[name].stored, value)
         return self._settings()
 
     async def resend(self, order: Json) -> Json:
@@ -187,8 +218,24 @@ class Control:
         only(asked, {"limit"})
         return {"data": self._world.calls.newest(whole({"limit": CALLS_TOLD, **asked}, "limit", call_log.KEPT_MAX))}
 
+    def _arrange_at_stripe(self, subscription: str, card: Card | None, ending: str | None, order: Json) -> Json:
+        decline = one_of({"decline": "generic_decline", **order}, "decline", arrangements.DECLINES)
+        times = whole({"times": 1, **order}, "times", arrangements.TIMES_MAX)
+        if card is not None:
+            arrangements.swap_card(self._world, subscription, card)
+        if ending is not None:
+            arrangements.order_payments(self._world, subscription, ending, decline, times)
+        return arrangements.tell(self._world, subscription, ending)
+
     def _pay_at_stripe(self, session: str, order: Json, authenticate: Authenticate) -> Paid:
         method, card = _method("Stripe", order), _card(order)
+        if session.startswith("bps_"):
+            return portal.use_card(self._world, session, card)
+        if session.startswith("in_"):
+            paid = hosted_invoices.attempt(self._world, session, card)
+            if paid.outcome is Outcome.REQUIRES_ACTION:
+                return hosted_invoices.authenticate(self._world, session, authenticate)
+            return paid
         if method == "delayed":
             after = seconds(order, "settleAfter", ADVANCE_SECONDS_MAX, stripe_payments.SETTLES_AFTER_SECONDS)
             return stripe_payments.attempt_delayed(self._world, session, card, after=int(after))
@@ -204,9 +251,13 @@ class Control:
             raise Refused(
                 "invalid_late", "late is for what pays by itself: what fails, or asks, is not authorised later"
             )
-        paid = razorpay_payments.attempt(self._world, session, means, late=late)
+        if _is_razorpay_subscription(session):
+            paid, answer = charging.attempt(self._world, session, means, late=late), charging.authenticate
+        else:
+            paid = razorpay_payments.attempt(self._world, session, means, late=late)
+            answer = razorpay_payments.authenticate
         if paid.outcome is Outcome.REQUIRES_ACTION and paid.payment is not None:
-            return razorpay_payments.authenticate(self._world, paid.payment, authenticate)
+            return answer(self._world, paid.payment, authenticate)
         return paid
 
     def _wanted(self, order: Json) -> list[Delivery]:
@@ -231,7 +282,11 @@ class Control:
         return {"now": self._world.clock.now(), "offset": round(self._world.clock.offset, 3)}
 
     def _settings(self) -> Json:
-        return {"razorpayAutoCapture": razorpay_payments.captures_by_itself(self._world)}
+        return {
+            "razorpayAutoCapture": razorpay_payments.captures_by_itself(self._world),
+            "razorpayDomesticCards": changes.are_cards_domestic(self._world),
+            **{name: billing_settings.read(self._world, name) for name in billing_settings.SETTINGS},
+        }
 
     def _status(self) -> Json:
         world = self._world
@@ -250,6 +305,11 @@ class Control:
             "deliveries": world.post.book.counts(),
             "calls": world.calls.count(),
         }
+
+
+def _is_razorpay_subscription(subject: str) -> bool:
+    """By its length: Stripe's begin alike."""
+    return re.fullmatch(r"sub_[A-Za-z0-9]{14}", subject) is not None
 
 
 def _card(order: Json) -> Card:

@@ -19,7 +19,7 @@ from sandbox.cards import TEST_CARDS
 from sandbox.faults import API_ERRORS
 from sandbox.orders import only, telling
 from sandbox.razorpay import calls as razorpay_calls
-from sandbox.razorpay import orders, payment_links
+from sandbox.razorpay import charging, invoices, lifecycle, orders, payment_links, plans
 from sandbox.razorpay.money import show as show_at_razorpay
 from sandbox.razorpay.payments import LATE_SECONDS, UPI_FAILURE, UPI_SUCCESS
 from sandbox.store import Json
@@ -82,7 +82,7 @@ WAYS: dict[str, list[Json]] = {
 
 @dataclass(frozen=True, slots=True)
 class Payable:
-    """Something that a customer pays, or has paid: a session, a payment link, or an order that has no link."""
+    """What a customer pays, or has paid: a session, a payment link, a subscription, or an order by itself."""
 
     id: str
     gateway: str
@@ -124,7 +124,7 @@ class Desk:
     def tell(self, asked: Json) -> Json:
         """What the page shows and ``/_control`` does not tell."""
         only(asked, ())
-        payables = [*self._sessions(), *self._links(), *self._orders()]
+        payables = [*self._sessions(), *self._links(), *self._subscriptions(), *self._orders()]
         payables.sort(key=lambda payable: payable.created, reverse=True)
         return {
             "url": self._world.options.url,
@@ -170,8 +170,28 @@ class Desk:
             for link in self._newest(razorpay_calls.GATEWAY, payment_links.KIND)
         ]
 
+    def _subscriptions(self) -> list[Payable]:
+        return [self._subscription(each) for each in self._newest(razorpay_calls.GATEWAY, lifecycle.KIND)]
+
+    def _subscription(self, subscription: Json) -> Payable:
+        """Open while its page has something to pay: at the start, and after a charge that failed."""
+        item, is_open = plans.of(self._world, subscription)["item"], subscription["status"] in charging.PAYABLE
+        due = charging.amount_due(self._world, subscription) if is_open else (item["amount"], item["currency"])
+        return Payable(
+            id=subscription["id"],
+            gateway=razorpay_calls.GATEWAY,
+            amount=show_at_razorpay(*due),
+            what=item["name"],
+            status="open" if subscription["status"] == "created" else subscription["status"],
+            is_open=is_open,
+            created=subscription["created_at"],
+            expires=lifecycle.expires_at(subscription) if subscription["status"] == "created" else None,
+            url=subscription["short_url"] if is_open else None,
+            said=None if subscription["charge_at"] is None or is_open else "is charged by itself",
+        )
+
     def _orders(self) -> list[Payable]:
-        """Those that an application opened itself; a link's own order is paid through its link."""
+        """Those that an application opened itself; an order of a link or an invoice is paid through that."""
         return [
             Payable(
                 id=order["id"],
@@ -184,6 +204,7 @@ class Desk:
             )
             for order in self._newest(razorpay_calls.GATEWAY, orders.KIND)
             if payment_links.of_order(self._world, order["id"]) is None
+            and invoices.of_order(self._world, order["id"]) is None
         ]
 
     def _newest(self, gateway: str, kind: str) -> list[Json]:

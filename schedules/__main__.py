@@ -28,7 +28,12 @@ def values_from(environment: settings.Settings) -> MeansValues:
         database_url=environment.database_url.get_secret_value(),
         redis_url=environment.redis_url.get_secret_value(),
         gateways=environment.gateways,
-        book=Book(environment.instance_id, environment.late_success, business_clock(environment.development_clock)),
+        book=Book(
+            environment.instance_id,
+            environment.late_success,
+            business_clock(environment.development_clock),
+            dunning=environment.dunning,
+        ),
     )
 
 

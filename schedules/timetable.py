@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from db import job_runs, partitions
-from schedules import broker_maintenance, invariants, pruning
+from schedules import broker_maintenance, dunning, invariants, pruning
 from schedules.job import CatchUp, Job, Report, Run
 from schedules.means import Means
 from schedules.sweep import sweep_once
@@ -44,6 +44,10 @@ async def _backfill_events(means: Means, run: Run) -> Report:
 def _reported(did: Recovered | Backfilled) -> Report:
     figures = asdict(did)
     return Report({name: told for name, told in figures.items() if name != "complete" and told != ""}, did.complete)
+
+
+async def _dun(means: Means, run: Run) -> Report:
+    return await dunning.keep_time(means.pool, means.hints, means.book, run.name)
 
 
 async def _watch_gateways(means: Means, _: Run) -> Report:
@@ -90,6 +94,14 @@ TIMETABLE: tuple[Job, ...] = (
         limit=5 * MINUTE,
         says="Keep as dead letters what Dramatiq gave up.",
         run=_drain_dead_messages,
+    ),
+    Job(
+        "dunning",
+        every=MINUTE,
+        catch_up=CatchUp.LATEST,
+        limit=10 * MINUTE,
+        says="Remind, suspend and cancel subscriptions as the policy says.",
+        run=_dun,
     ),
     Job(
         "backfill_events",

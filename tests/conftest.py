@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
 #: What a developer's shell may hold and no test may see.
 OURS = frozenset(
-    {"DATABASE_URL", "REDIS_URL", "RATE_LIMIT", "LATE_SUCCESS", "INSTANCE_ID", "HOST", "PORT", "RETURN_URL"}
+    {
+        "DATABASE_URL",
+        "DUNNING_FILE",
+        "REDIS_URL",
+        "RATE_LIMIT",
+        "LATE_SUCCESS",
+        "INSTANCE_ID",
+        "HOST",
+        "PORT",
+        "RETURN_URL",
+    }
 )
 OURS_BY_PREFIX = (
     *(

@@ -21,6 +21,7 @@ from gateways.client import (
     Gone,
     Paid,
     Patience,
+    Recurring,
     Refusal,
     Refused,
     Session,
@@ -31,13 +32,14 @@ from gateways.client import (
 from gateways.gateway import Json
 from payments.events import Observed
 from payments.money import Money
+from tests.fake_billing import FakeBilling
 
 #: ``loses``: it acts, and its answer is lost. ``hangs``: no answer in the caller's time. ``deaf``: not even then.
 Mood = Literal["opens", "refuses", "loses", "hangs", "deaf"]
 
 
 @dataclass
-class FakeClient:
+class FakeClient(FakeBilling):
     """Keeps what it was asked, in order, and one page per idempotency key, as a gateway does."""
 
     name: str = "stripe"
@@ -48,6 +50,8 @@ class FakeClient:
     closed: bool = False
     #: What has become of every page; while empty, they can be paid.
     ended: tuple[Observed, ...] = ()
+    #: What closing a page brings to light.
+    closing: tuple[Observed, ...] = ()
     looks: int = 0
     lists_events: bool = False
     late_for: timedelta = timedelta(0)
@@ -67,6 +71,7 @@ class FakeClient:
             "success_url": order.success_url,
             "cancel_url": order.cancel_url,
             "expires_at": int(order.expires_at.timestamp()),
+            **({"recurring": _written(order.recurring)} if order.recurring else {}),
         }
 
     async def create_session(
@@ -125,7 +130,7 @@ class FakeClient:
         for key, session in self.pages.items():
             if session.id == session_id:
                 self.pages[key] = Session(session.id, None, session.expires_at)
-                return Closed(())
+                return Closed(self.closing)
         return Gone()
 
     async def fetch_payment(
@@ -162,3 +167,13 @@ class FakeClient:
 
     async def aclose(self) -> None:
         self.closed = True
+
+
+def _written(recurring: Recurring) -> dict[str, Any]:
+    return {
+        "price": recurring.price_id,
+        "interval": recurring.interval,
+        "trial_days": recurring.trial_days,
+        "customer": recurring.customer_id,
+        "subscription": recurring.subscription_id,
+    }

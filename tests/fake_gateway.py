@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from gateways.client import (
     BACKGROUND,
@@ -30,13 +30,14 @@ from gateways.client import (
 from gateways.gateway import Json
 from payments.events import CheckoutEnded, Observed, PaymentSucceeded, References
 from payments.money import Money
+from tests.fake_billing import FakeBilling
 
 #: What a test makes of one call: before the gateway acts, or after.
 Fault = Callable[[], Awaitable[Refused | Unknown | None]]
 
 
 @dataclass
-class FakeGateway:
+class FakeGateway(FakeBilling):
     """Sessions by key. ``before`` and ``after`` hold one fault for each coming call, and are used up."""
 
     name: str = "stripe"
@@ -52,6 +53,8 @@ class FakeGateway:
     ended: tuple[Observed, ...] = ()
     #: What has become of single pages.
     endings: dict[str, tuple[Observed, ...]] = field(default_factory=dict)
+    #: Pages that somebody else has made, and what has become of them.
+    session_states: dict[str, tuple[Observed, ...]] = field(default_factory=dict)
     #: What comes of closing a page that can be paid; None: it closes, and nothing had been paid.
     closing: Paid | Gone | Refused | Unknown | None = None
     #: Nothing is answered, whatever is asked.
@@ -129,6 +132,9 @@ class FakeGateway:
         await (self.holds.wait() if self.holds else asyncio.sleep(0))
         if self.is_away:
             return Unknown(Doubt.TIMED_OUT)
+        if session_id in self.session_states:
+            page = Session(session_id, None, datetime.now(UTC))
+            return SessionState(page, is_open=False, observed=self.session_states[session_id])
         for session in self.sessions.values():
             if session.id == session_id:
                 return self._state(session)

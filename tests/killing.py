@@ -7,6 +7,9 @@ from collections.abc import Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Generic, TypeVar
 
+from db.pool import Pool
+from tests.waiting import until
+
 Done = TypeVar("Done")
 
 
@@ -49,3 +52,13 @@ def graveyard() -> Iterator[list[Any]]:
     for inner in graves:
         with suppress(Exception):
             inner.close()
+
+
+async def until_gone(witness: Pool, name: str) -> None:
+    """The server lets go of what a dead process had locked."""
+
+    async def is_gone() -> bool:
+        living = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"
+        return not await witness.fetchval(living, f"counterfoil {name}")
+
+    await until(is_gone)

@@ -30,6 +30,36 @@ DETAIL: dict[str, Any] = {
 }
 
 
+#: Of a subscription whose renewal has failed: every field that any of its effects has.
+SUBSCRIBED: dict[str, Any] = {
+    "subscriptionId": "9d2f4c1e-7a53-4b0d-8f6e-3c1b2a4d5e6f",
+    "gatewaySubscriptionId": "sub_1TnQ2x",
+    "orderId": str(ORDER),
+    "userId": "user-17",
+    "planId": "team-monthly",
+    "planName": "Team",
+    "previousPlanId": "solo-monthly",
+    "gateway": "stripe",
+    "status": "past_due",
+    "at": "2026-03-02T14:05:07+00:00",
+    "periodEnd": "2026-04-02T14:00:00+00:00",
+    "trialEnd": "2026-03-16T14:00:00+00:00",
+    "endsAt": "2026-04-02T14:00:00+00:00",
+    "endedAt": "2026-03-02T14:05:07+00:00",
+    "reason": "payment_failed",
+    "until": "2026-03-02T14:00:00+00:00",
+    "amount": 2900,
+    "currency": "usd",
+    "invoiceId": "4f8c2b6a-1d3e-4c5f-9a7b-8e6d5c4b3a2f",
+    "invoiceNumber": "A-0002",
+    "attempts": 1,
+    "nextAttemptAt": "2026-03-05T14:00:00+00:00",
+    "failureCode": "insufficient_funds",
+    "payUrl": "https://invoice.stripe.com/i/acct_1/live_abc",
+    "dueAt": "2026-04-02T14:00:00+00:00",
+}
+
+
 def effect(kind: str, *, address: str | None = "ada@example.org", **detail: Any) -> Effect:
     """As ``db.effects.claim`` gives it, in its first attempt."""
     return Effect(

@@ -1,6 +1,7 @@
 """Open a hosted page for an order: intent, call, record. Whoever calls it again goes on where it stopped.
 
-1. The order and the attempt, with the whole request and its key, are committed before anything is asked.
+1. The order and the attempt, with the whole request and its key, are committed before anything is asked. What begins a
+   subscription is prepared first (``workers.preparing``): its request names a price and a customer of the gateway's.
 2. The gateway is called outside any transaction (``workers.asking``). Every way the call can end is a value.
 3. The outcome is written: the page (which wakes events that came first), the refusal, or that we do not know.
 
@@ -10,21 +11,37 @@ one sends the same request under the same key, so that the gateway makes one pag
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from db import attempts, orders
+from db import attempts, orders, subscriptions
 from db.attempts import Attempt
 from db.history import Cause
 from db.orders import Locked
 from db.pool import Pool, Tx
-from gateways.client import LIVE, Client, Created, Gone, Patience, Refusal, SessionOrder, SessionState, Unknown
+from gateways.client import (
+    LIVE,
+    Client,
+    Created,
+    Gone,
+    Patience,
+    Recurring,
+    Refusal,
+    SessionOrder,
+    SessionState,
+    SubscriptionState,
+    Unknown,
+)
 from gateways.client import Refused as GatewayRefused
 from payments.order import SETTLED, OrderStatus
+from payments.subscription import ENDED, SubscriptionStatus
 from workers import asking
-from workers.apply import Book
+from workers.apply import Book, apply_answer
+from workers.customers import Waiting
+from workers.preparing import prepare
 
 #: Stripe refuses less than 30 minutes by its own clock, which is not ours; one more is for the difference.
 SESSION_SECONDS = 31 * 60
@@ -105,14 +122,40 @@ def _wants_another_attempt(opening: Opening) -> bool:
             return False
 
 
+@dataclass(frozen=True, slots=True)
+class _Unprepared:
+    """It begins a subscription, and the gateway has to be asked for what its page needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """Its gateway has made the subscription, and its payment has failed: another page would make another subscription,
+    which could never be this order's. This one has to be ended there, and another order placed."""
+
+    subscription_id: UUID
+    name: str
+
+
 async def _open_once(
     pool: Pool, client: Client, counter: Counter, order_id: UUID, caller: str, patience: Patience
 ) -> Opening:
     async with pool.acquire() as connection, connection.transaction():
         taken = await _take(connection, client, counter, order_id, caller)
+    until = time.monotonic() + patience.deadline_seconds
+    if isinstance(taken, _Unprepared):
+        prepared = await prepare(pool, client, counter.book, order_id, patience)
+        async with pool.acquire() as connection, connection.transaction():
+            if isinstance(prepared, Recurring):
+                taken = await _take(connection, client, counter, order_id, caller, prepared)
+            else:
+                taken = await _stop(connection, client, counter, order_id, prepared, Cause("api", caller))
+    assert not isinstance(taken, _Unprepared)
+    left = replace(patience, deadline_seconds=max(until - time.monotonic(), 0.0))
+    if isinstance(taken, Begun):
+        return await end_begun(pool, client, counter.book, order_id, taken, Cause("api", caller), left)
     if not isinstance(taken, Attempt):
         return taken
-    answer = await asking.ask(client, taken, patience)
+    answer = await asking.ask(client, taken, left)
     async with pool.acquire() as connection, connection.transaction():
         return await _record(connection, taken, answer, counter, Cause("api", caller))
 
@@ -122,11 +165,15 @@ async def intend_first(tx: Tx, client: Client, counter: Counter, order_id: UUID,
     await _intend(tx, client, counter, await orders.lock(tx, order_id), 1, caller)
 
 
-async def _take(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller: str) -> Attempt | Opening:
+async def _take(
+    tx: Tx, client: Client, counter: Counter, order_id: UUID, caller: str, recurring: Recurring | None = None
+) -> Attempt | _Unprepared | Begun | Opening:
     """The attempt that is ours to call, under lease; or what there is to say instead."""
     held = await orders.lock(tx, order_id)
     attempt = await attempts.newest(tx, order_id)
-    if held.order.status in SETTLED:
+    begun = await subscriptions.lock_begun_by(tx, held.id) if held.order.begins_subscription else None
+    if held.order.status in SETTLED or (begun is not None and begun.subscription.status in ENDED):
+        # What has ended before it began is over: it is another order that begins another.
         return Over(order_id, held.order.status)
     if attempt is not None:
         if _can_be_paid(attempt, counter.book.clock()):
@@ -140,12 +187,66 @@ async def _take(tx: Tx, client: Client, counter: Counter, order_id: UUID, caller
             return Over(order_id, held.order.status)
     if attempt is None or not attempt.is_live:
         # The last page is known closed, or was never made: only then may there be another.
-        intended = await _intend(tx, client, counter, held, attempt.number + 1 if attempt else 1, caller)
+        if begun is not None and begun.subscription.snapshot is not None:
+            if held.order.status is OrderStatus.PENDING or held.order.has_unreviewed_money:
+                return Over(order_id, held.order.status)
+            return Begun(begun.id, begun.subscription.snapshot.gateway_subscription_id)
+        if held.order.begins_subscription and recurring is None:
+            return _Unprepared()
+        intended = await _intend(tx, client, counter, held, attempt.number + 1 if attempt else 1, caller, recurring)
         if not isinstance(intended, Attempt):
             return intended
         attempt = intended
     await attempts.lease(tx, attempt.id, LEASE_SECONDS)
     return attempt
+
+
+async def end_begun(
+    pool: Pool, client: Client, book: Book, order_id: UUID, begun: Begun, cause: Cause, patience: Patience
+) -> Over | Lost | Busy | Refused:
+    """Look first: it may have been paid, unheard. Our row follows the gateway's word alone."""
+    until = time.monotonic() + patience.deadline_seconds
+    async with pool.acquire() as connection, connection.transaction():
+        version = (await subscriptions.lock(connection, begun.subscription_id)).version
+    answer = await client.fetch_subscription(begun.name, patience)
+    if not isinstance(answer, SubscriptionState):
+        return _not_ended(order_id, answer)
+    async with pool.acquire() as connection, connection.transaction():
+        if await apply_answer(connection, begun.subscription_id, answer.observed, version, cause, book) is None:
+            return Busy(order_id)
+        stands = await subscriptions.lock(connection, begun.subscription_id)
+        status = (await orders.lock(connection, order_id)).order.status
+    if status in SETTLED or stands.subscription.status is not SubscriptionStatus.INCOMPLETE:
+        return Over(order_id, status)
+    key = f"{book.instance_id}:subscription:{begun.subscription_id}:unpaid"
+    left = replace(patience, deadline_seconds=max(until - time.monotonic(), 0.0))
+    answer = await client.cancel_subscription(begun.name, key, left, at_period_end=False)
+    if not isinstance(answer, SubscriptionState):
+        return _not_ended(order_id, answer)
+    async with pool.acquire() as connection, connection.transaction():
+        kept = await apply_answer(connection, begun.subscription_id, answer.observed, stands.version, cause, book)
+    return Busy(order_id) if kept is None else Over(order_id, status)
+
+
+def _not_ended(order_id: UUID, answer: Gone | GatewayRefused | Unknown) -> Lost | Refused:
+    return Refused(order_id, answer.code.value) if isinstance(answer, GatewayRefused) else Lost(order_id)
+
+
+async def _stop(
+    tx: Tx, client: Client, counter: Counter, order_id: UUID, end: Waiting | GatewayRefused | Unknown, cause: Cause
+) -> Opening:
+    """There is no page to ask for yet. What the gateway has refused, nobody waits for."""
+    held = await orders.lock(tx, order_id)
+    match end:
+        case Waiting():
+            return Busy(order_id)
+        case Unknown():
+            return Lost(order_id)
+        case GatewayRefused(code=code):
+            if held.order.status is OrderStatus.PENDING:
+                detail = {"refusal": code.value}
+                await asking.fail_unmade(tx, held, client.name, cause, counter.book.clock(), detail)
+            return Refused(order_id, code.value)
 
 
 def _can_be_paid(attempt: Attempt, now: datetime) -> bool:
@@ -154,7 +255,13 @@ def _can_be_paid(attempt: Attempt, now: datetime) -> bool:
 
 
 async def _intend(
-    tx: Tx, client: Client, counter: Counter, held: Locked, number: int, caller: str
+    tx: Tx,
+    client: Client,
+    counter: Counter,
+    held: Locked,
+    number: int,
+    caller: str,
+    recurring: Recurring | None = None,
 ) -> Attempt | Opening:
     expires_at = counter.book.clock() + timedelta(seconds=SESSION_SECONDS)
     frozen = client.freeze(
@@ -170,6 +277,7 @@ async def _intend(
             instance_id=counter.book.instance_id,
             email=held.email,
             attempt=number,
+            recurring=recurring,
         )
     )
     refusal = frozen if isinstance(frozen, GatewayRefused) else None

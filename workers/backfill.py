@@ -28,8 +28,8 @@ from gateways.client import BACKGROUND, Client, GatewayPayment, Patience, Refuse
 from gateways.gateway import Gateway, Json
 from gateways.registry import GATEWAYS
 from payments.events import Observed
-from payments.payment import Sighting, advance, sighted
-from workers.apply import Applied, Book, apply
+from payments.payment import Sighting, advance
+from workers.apply import Applied, Book, apply, payment_told
 from workers.hints import Hints
 from workers.queues import SEND_EFFECT, WORK_WEBHOOK_EVENT
 from workers.two_clocks import set_right
@@ -183,7 +183,7 @@ async def _apply_payments(reading: _Reading, listed: AsyncIterator[GatewayPaymen
 
 async def _news(reading: _Reading, facts: Sequence[Observed]) -> list[Observed]:
     """Those that take a payment further than we know it to be."""
-    told = [(fact, seen) for fact in facts if (seen := sighted(fact.event)) is not None]
+    told = [(fact, seen) for fact in facts if (seen := payment_told(fact.event)) is not None]
     async with reading.pool.acquire() as connection:
         known = await orphans.known(connection, reading.client.name, [seen for _, seen in told])
 

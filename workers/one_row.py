@@ -14,9 +14,9 @@ import structlog
 from db.pool import UNAVAILABLE, open_pool
 from gateways.clients import build_clients
 from workers.alone import LAST_WORD, LIMIT_SECONDS
-from workers.captures import Captures
 from workers.delivery.senders import build
 from workers.effects import send_alone
+from workers.errands import Errands
 from workers.services import WorkerValues
 from workers.webhook_events import work_alone
 
@@ -56,8 +56,8 @@ async def _work(values: WorkerValues, source: str, row: UUID) -> None:
             return
         clients = build_clients(values.gateways)
         try:
-            captures = Captures(pool, clients, values.desk.book)
-            async with build(values.delivery, further={"gateway": captures}) as senders:
+            errands = Errands.of(pool, clients, values.desk.book)
+            async with build(values.delivery, further={"gateway": errands}) as senders:
                 await send_alone(pool, senders, row)
         finally:
             for client in clients.values():

@@ -1,4 +1,5 @@
-"""Orders whose end nobody has told us: a look at each (``workers.looking``), the longest waiting first.
+"""Orders whose end nobody has told us: a look at each (``workers.looking``), the longest waiting first; and then the
+subscriptions that nobody has told us of (``workers.subscription_recovery``).
 
 Which are due, ``db.orphans`` says. Each is put off as it is taken, by a pause that grows with every look that changed
 nothing: so one that stays as it is keeps no other from its turn, and a run that dies leaves its orders to the next.
@@ -23,6 +24,7 @@ from workers.apply import Book
 from workers.hints import Hints
 from workers.looking import Look, Seen, look_at
 from workers.queues import SEND_EFFECT
+from workers.subscription_recovery import Looked, recover_subscriptions
 from workers.two_clocks import set_right
 
 log = structlog.get_logger(__name__)
@@ -46,7 +48,8 @@ FAILED = "failed"
 class Recovered:
     """What a run did. ``complete``: every order that was due has been asked about, and each got an answer.
 
-    ``unasked`` names the gateways where orders wait for an answer, and that nobody has given us a key for any more.
+    ``subscriptions``: how many of those were asked about. ``unasked`` names the gateways where orders wait for an
+    answer, and that nobody has given us a key for any more.
     """
 
     asked: int
@@ -56,6 +59,7 @@ class Recovered:
     unknown: int
     not_found: int
     failed: int
+    subscriptions: int
     complete: bool
     unasked: str = ""
 
@@ -81,20 +85,25 @@ async def recover_orphans(
                 in_vain[orphan.gateway] = in_vain[orphan.gateway] + 1 if _is_in_vain(seen) else 0
             for effect in seen.effects if seen else ():
                 hints.offer(SEND_EFFECT, effect)
+    looked = await recover_subscriptions(pool, clients, book, Cause("reconciliation", run))
+    for effect in looked.effects:
+        hints.offer(SEND_EFFECT, effect)
     unasked = await _unasked(pool, clients, book)
-    recovered = _told(looks, unasked, is_in_time=is_in_time)
+    recovered = _told(looks, looked, unasked, is_in_time=is_in_time)
     if unasked:
         log.warning("orphans.unasked", run=run, gateways=unasked)
-    if recovered.asked:
-        log.info("orphans.recovered", run=run, **looks)
+    if recovered.asked or recovered.subscriptions:
+        log.info("orphans.recovered", run=run, **looks, subscriptions=recovered.subscriptions)
     return recovered
 
 
-def _told(looks: Mapping[str, int], unasked: str, *, is_in_time: bool) -> Recovered:
+def _told(looks: Mapping[str, int], looked: Looked, unasked: str, *, is_in_time: bool) -> Recovered:
     counts = {name: looks.get(name, 0) for name in (*Look, FAILED)}
     has_answers = not counts[Look.UNKNOWN] and not counts[FAILED]
-    is_complete = is_in_time and has_answers and not unasked
-    return Recovered(asked=sum(counts.values()), **counts, complete=is_complete, unasked=unasked)
+    is_complete = is_in_time and has_answers and not looked.in_vain and not unasked
+    return Recovered(
+        asked=sum(counts.values()), **counts, subscriptions=looked.asked, complete=is_complete, unasked=unasked
+    )
 
 
 async def _unasked(pool: Pool, clients: Mapping[str, Client], book: Book) -> str:

@@ -17,8 +17,8 @@ from structlog.contextvars import bound_contextvars
 from db.pool import UNAVAILABLE, Pool, answers, open_pool
 from gateways.clients import build_clients
 from web.watching import Address, Watched, watched_at
-from workers.captures import Captures
 from workers.delivery.senders import DeliverySettings, build
+from workers.errands import Errands
 from workers.hints import Hints
 from workers.metrics import Metrics
 from workers.outbound import Outbound
@@ -113,8 +113,8 @@ class Services(Middleware):
         clients = build_clients(values.gateways)
         for client in clients.values():
             opened.push_async_callback(client.aclose)
-        captures = Captures(self.pool, clients, self.desk.book)
-        senders = await opened.enter_async_context(build(values.delivery, further={"gateway": captures}))
+        errands = Errands.of(self.pool, clients, self.desk.book)
+        senders = await opened.enter_async_context(build(values.delivery, further={"gateway": errands}))
 
         self.metrics = Metrics(self.hints, in_hand=lambda: self.in_hand, lag_seconds=lambda: self._watchdog.lag_seconds)
         self.outbound = Outbound(self.pool, senders, self.desk.alone, self.metrics.count_effect)

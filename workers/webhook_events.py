@@ -28,8 +28,9 @@ from db.work_attempts import Trouble, TroubleClass
 from gateways import reading
 from gateways.gateway import Gateway, Unhandled
 from payments.order import Capture, Early, Held, Mismatch, Move, Outcome, Record, Stale, Surplus
+from payments.subscription import Followed, FollowOutcome
 from workers.alone import ALONE, LEASE_SECONDS, MOST_CRASHES, SILENT_ATTEMPTS, Alone, Ending, when_back
-from workers.apply import Applied, Book, Contradiction, Foreign, Unmatched, apply
+from workers.apply import Applied, Book, Contradiction, Foreign, NotSubscribed, Unmatched, apply
 from workers.causes import WORKER_CRASH, trouble, trouble_with_event
 from workers.retrying import delay_seconds
 from workers.whoami import this_process
@@ -278,9 +279,15 @@ def _not_ours(claimed: Claimed, ours: Account) -> str | None:
     return None
 
 
-def told(outcome: Outcome) -> str:
+def told(outcome: Outcome | Followed | NotSubscribed) -> str:
     """One word for what an event did, as its row and the log say it."""
     match outcome:
+        case Followed(outcome=FollowOutcome.MOVED, after=after):
+            return f"moved_to_{after.status}"
+        case Followed(outcome=followed):
+            return followed.value
+        case NotSubscribed():
+            return "not_a_subscription"
         case Move(to=to):
             return f"moved_to_{to}"
         case Record():

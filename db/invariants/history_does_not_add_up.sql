@@ -1,23 +1,28 @@
--- The moves of an order's history always lead from pending to where the order stands: no line missing, none too many.
+-- The moves in the history of an order, or of a subscription, always lead from its beginning to where it stands.
 -- Each status must be entered as often as it is left, the first and the last aside. That needs no order of the lines,
--- which clocks of several hosts could not give. An order from before the oldest kept month has perhaps lost some.
+-- which clocks of several hosts could not give. One from before the oldest kept month has perhaps lost some.
 WITH kept AS (
     SELECT min(to_date(right(inhrelid::regclass::text, 7), 'YYYY_MM')) AS since
       FROM pg_inherits
      WHERE inhparent = 'history'::regclass AND inhrelid::regclass::text ~ '_\d{4}_\d\d$'
 ), asked AS (
-    SELECT o.id, o.status FROM orders o CROSS JOIN kept WHERE kept.since IS NULL OR o.created_at >= kept.since
+    SELECT t.* FROM (SELECT 'order' AS kind, id, id AS order_id, 'pending' AS began, status, created_at FROM orders
+                     UNION ALL SELECT 'subscription', id, order_id, 'incomplete', status, created_at
+                                 FROM subscriptions) AS t
+     CROSS JOIN kept WHERE kept.since IS NULL OR t.created_at >= kept.since
 ), steps AS (
-    SELECT h.subject_id, h.to_status AS status, 1 AS step FROM history h
-     WHERE h.subject = 'order' AND h.from_status IS NOT NULL
-    UNION ALL SELECT h.subject_id, h.from_status, -1 FROM history h
-     WHERE h.subject = 'order' AND h.from_status IS NOT NULL
-    UNION ALL SELECT id::text, 'pending', 1 FROM asked
-    UNION ALL SELECT id::text, status, -1 FROM asked
+    SELECT h.subject AS kind, h.subject_id, h.to_status AS status, 1 AS step FROM history h
+     WHERE h.subject IN ('order', 'subscription') AND h.from_status IS NOT NULL
+    UNION ALL SELECT h.subject, h.subject_id, h.from_status, -1 FROM history h
+     WHERE h.subject IN ('order', 'subscription') AND h.from_status IS NOT NULL
+    UNION ALL SELECT kind, id::text, began, 1 FROM asked
+    UNION ALL SELECT kind, id::text, status, -1 FROM asked
 ), uneven AS (
-    SELECT subject_id, status, sum(step) AS surplus FROM steps GROUP BY subject_id, status HAVING sum(step) <> 0
+    SELECT kind, subject_id, status, sum(step) AS surplus
+      FROM steps GROUP BY kind, subject_id, status HAVING sum(step) <> 0
 )
-SELECT a.id::text AS subject, a.id AS order_id,
-       jsonb_build_object('order_status', a.status, 'uneven', jsonb_object_agg(u.status, u.surplus)) AS evidence
-  FROM uneven u JOIN asked a ON a.id::text = u.subject_id
- GROUP BY a.id, a.status
+SELECT a.id::text AS subject, a.order_id,
+       jsonb_build_object('what', a.kind, 'status', a.status, 'uneven', jsonb_object_agg(u.status, u.surplus))
+           AS evidence
+  FROM uneven u JOIN asked a ON a.id::text = u.subject_id AND a.kind = u.kind
+ GROUP BY a.id, a.order_id, a.kind, a.status

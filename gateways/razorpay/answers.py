@@ -18,7 +18,7 @@ from gateways.reading import as_object, as_text
 #: Sentences that say more than "no", in lower case.
 _GONE = ("id provided does not exist", "not a valid id")
 _REFERENCE_TAKEN = ("reference id already attempted",)
-_EXPIRES_TOO_SOON = ("15 minutes in future",)
+_EXPIRES_TOO_SOON = ("15 minutes in future", "lesser than the current time")
 
 #: Codes that no request of ours is to blame for, whatever status comes with them.
 _NOT_OURS = frozenset({"GATEWAY_ERROR", "SERVER_ERROR"})

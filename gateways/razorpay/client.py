@@ -1,17 +1,15 @@
 """Razorpay's API through its official SDK: blocking, so in a few threads, and without idempotency, so looked up.
 
 What a lost answer has done is asked of the gateway before anything is sent again (F55): a Payment Link is found by its
-reference, which Razorpay takes only once, and a capture shows on its payment.
+reference, which Razorpay takes only once, and a capture shows on its payment. Subscriptions, whose hosted pages are
+sessions too, are in ``gateways.razorpay.beginning`` and ``.subscribing``; how a call is made, in ``.account``.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
-from typing import Any
 
 from gateways.calling import Answer, Deadline, Denial, Line, is_gone, told
 from gateways.client import (
@@ -36,28 +34,21 @@ from gateways.client import (
 from gateways.closing import judge_closed
 from gateways.gateway import Json
 from gateways.pacing import Bucket
+from gateways.razorpay.account import ID
+from gateways.razorpay.beginning import SUBSCRIPTION, is_subscription
 from gateways.razorpay.conclusions import judge_capture, judge_creation, pick_link
 from gateways.razorpay.freezing import freeze
 from gateways.razorpay.objects import read_items, read_payment, read_session, read_state
 from gateways.razorpay.settings import RazorpaySettings
-from gateways.razorpay.threads import Request, Threads
+from gateways.razorpay.subscribing import Subscribing
 from payments.money import Money
 
 #: Requests a second. Razorpay publishes no limit; this has room for a thousand checkouts in two minutes.
 RATE = 10
 
-PAGE_SIZE = 100
-
-#: Lists are paged by counting from the newest, which shifts as payments come: so they are asked for in closed slices
-#: of time (F112); and deep counting is slow: so slices become shorter where there is much.
-SLICE_MAX, SLICE_MIN = timedelta(days=1), timedelta(hours=1)
-
 #: Razorpay asks the bank about a failed payment for three days more, and takes it if the bank says yes after all. One
 #: more for what we hear late. Source: Razorpay docs, "Late authorisation".
 LATE_FOR = timedelta(days=4)
-
-#: The SDK puts ids into paths as they are.
-_ID = re.compile(r"[A-Za-z]+_[A-Za-z0-9]+")
 
 
 def build(settings: RazorpaySettings, line: Line | None = None) -> Razorpay | None:
@@ -69,16 +60,12 @@ def build(settings: RazorpaySettings, line: Line | None = None) -> Razorpay | No
     return Razorpay(settings.key_id, settings.key_secret.get_secret_value(), line, api_base=api_base)
 
 
-class Razorpay:
+class Razorpay(Subscribing):
     """One Razorpay account."""
 
     name = "razorpay"
     lists_events = False
     late_for = LATE_FOR
-
-    def __init__(self, key_id: str, key_secret: str, line: Line, *, api_base: str | None = None) -> None:
-        self._line = line
-        self._threads = Threads(key_id, key_secret, api_base)
 
     def freeze(self, order: SessionOrder) -> Json | Refused:
         return freeze(order)
@@ -89,6 +76,8 @@ class Razorpay:
         """The link's reference does what the key does elsewhere."""
         del idempotency_key
         deadline = Deadline.of(patience)
+        if is_subscription(frozen):
+            return await self._begin(frozen, deadline)
         made = await self._send("create_session", lambda sdk: sdk.payment_link.create(dict(frozen)), deadline)
         if isinstance(made, Answer):
             return told(made, lambda link: Created(read_session(link)))
@@ -100,8 +89,10 @@ class Razorpay:
     async def find_session(
         self, frozen: Json, patience: Patience = BACKGROUND, *, since: datetime | None = None
     ) -> SessionState | Absent | Refused | Unknown:
-        del since
-        return await self._find(frozen, Deadline.of(patience))
+        deadline = Deadline.of(patience)
+        if is_subscription(frozen):
+            return await self._find_begun(frozen, since, deadline)
+        return await self._find(frozen, deadline)
 
     async def fetch_session(
         self, session_id: str, patience: Patience = BACKGROUND
@@ -112,8 +103,10 @@ class Razorpay:
         self, session_id: str, patience: Patience = LIVE
     ) -> Closed | Paid | Gone | Refused | Unknown:
         deadline = Deadline.of(patience)
-        if not _ID.fullmatch(session_id):
+        if not ID.fullmatch(session_id):
             return Gone()
+        if session_id.startswith(SUBSCRIPTION):
+            return await self._give_up(session_id, deadline)
         cancelled = await self._send("close_session", lambda sdk: sdk.payment_link.cancel(session_id), deadline)
         return judge_closed(cancelled, await self._fetch_session(session_id, deadline))
 
@@ -126,7 +119,7 @@ class Razorpay:
         self, payment_id: str, amount: Money, patience: Patience = BACKGROUND
     ) -> Captured | Gone | Refused | Unknown:
         deadline = Deadline.of(patience)
-        if not _ID.fullmatch(payment_id):
+        if not ID.fullmatch(payment_id):
             return Gone()
         # A new dictionary each time: the SDK's default is one that all threads share, amounts and all (F56).
         terms = {"currency": amount.currency.upper()}
@@ -138,11 +131,13 @@ class Razorpay:
     async def list_payments(
         self, since: datetime, until: datetime, patience: Patience = BACKGROUND
     ) -> AsyncIterator[GatewayPayment | Refused | Unknown]:
-        for first, last in _slices(since, until):
-            async for found in self._list_slice(first, last, patience):
-                yield found
-                if isinstance(found, Refused | Unknown):
-                    return
+        async for found in self._list_window(
+            "list_payments", lambda sdk, asked: sdk.payment.all(asked), since, until, lambda: Deadline.of(patience)
+        ):
+            payment = found if isinstance(found, Refused | Unknown) else told(Answer(found), read_payment)
+            yield payment
+            if isinstance(payment, Refused | Unknown):
+                return
 
     async def list_events(
         self,
@@ -164,9 +159,6 @@ class Razorpay:
         """Only the dashboard shows a merchant's webhooks."""
         return None
 
-    async def aclose(self) -> None:
-        self._threads.close()
-
     async def _find(self, frozen: Json, deadline: Deadline) -> SessionState | Absent | Refused | Unknown:
         reference = {"reference_id": frozen["reference_id"]}
         answer = await self._read("find_session", lambda sdk: sdk.payment_link.all(dict(reference)), deadline)
@@ -178,77 +170,21 @@ class Razorpay:
 
     async def _fetch_session(self, session_id: str, deadline: Deadline) -> SessionState | Gone | Refused | Unknown:
         """The link, and the attempts at the order that Razorpay opens for it when the first customer tries."""
-        if not _ID.fullmatch(session_id):
+        if not ID.fullmatch(session_id):
             return Gone()
+        if session_id.startswith(SUBSCRIPTION):
+            return await self._fetch_begun(session_id, deadline)
         answer = await self._read("fetch_session", lambda sdk: sdk.payment_link.fetch(session_id), deadline)
         if is_gone(answer):
             return Gone()
-        if not isinstance(answer, Answer) or not _ID.fullmatch(order_id := str(answer.body.get("order_id"))):
+        if not isinstance(answer, Answer) or not ID.fullmatch(order_id := str(answer.body.get("order_id"))):
             return told(answer, partial(read_state, payments=()))
         link = answer.body
         attempts = await self._read("fetch_session", lambda sdk: sdk.order.payments(order_id), deadline)
         return told(attempts, lambda collection: read_state(link, read_items(collection)))
 
     async def _fetch_payment(self, payment_id: str, deadline: Deadline) -> GatewayPayment | Gone | Refused | Unknown:
-        if not _ID.fullmatch(payment_id):
+        if not ID.fullmatch(payment_id):
             return Gone()
         answer = await self._read("fetch_payment", lambda sdk: sdk.payment.fetch(payment_id), deadline)
         return Gone() if is_gone(answer) else told(answer, read_payment)
-
-    async def _list_slice(
-        self, first: int, last: int, patience: Patience
-    ) -> AsyncIterator[GatewayPayment | Refused | Unknown]:
-        """The payments of these seconds, both counted in. A slice that does not fit into a page is halved, down to
-        short ones, which are paged."""
-        page = await self._list_page(first, last, 0, patience)
-        is_long = last - first >= SLICE_MIN.total_seconds()
-        if is_long and not isinstance(page, Refused | Unknown) and len(page) == PAGE_SIZE:
-            middle = (first + last) // 2
-            for half in ((first, middle), (middle + 1, last)):
-                async for found in self._list_slice(*half, patience):
-                    yield found
-                    if isinstance(found, Refused | Unknown):
-                        return
-            return
-        seen: set[str] = set()
-        for skip in count(PAGE_SIZE, PAGE_SIZE):
-            if isinstance(page, Refused | Unknown):
-                yield page
-                return
-            for payment in page:
-                # A slice that reaches up to now still grows, and shifts what was seen into the next page.
-                if payment.id not in seen:
-                    seen.add(payment.id)
-                    yield payment
-            if len(page) < PAGE_SIZE:
-                return
-            page = await self._list_page(first, last, skip, patience)
-
-    async def _list_page(
-        self, first: int, last: int, skip: int, patience: Patience
-    ) -> list[GatewayPayment] | Refused | Unknown:
-        asked = {"from": first, "to": last, "count": PAGE_SIZE, "skip": skip}
-        answer = await self._read("list_payments", partial(_list_payments, asked), Deadline.of(patience))
-        return told(answer, _read_page)
-
-    async def _read(self, operation: str, request: Request, deadline: Deadline) -> Answer | Denial | Unknown:
-        return await self._line.call(operation, partial(self._threads.attempt, request), deadline, is_repeatable=True)
-
-    async def _send(self, operation: str, request: Request, deadline: Deadline) -> Answer | Denial | Unknown:
-        """Once, unless it cannot have arrived."""
-        return await self._line.call(operation, partial(self._threads.attempt, request), deadline, is_repeatable=False)
-
-
-def _list_payments(asked: Json, sdk: Any) -> object:
-    return sdk.payment.all(dict(asked))
-
-
-def _read_page(collection: Json) -> list[GatewayPayment]:
-    return [read_payment(payment) for payment in read_items(collection)]
-
-
-def _slices(since: datetime, until: datetime) -> Iterator[tuple[int, int]]:
-    """First and last second of each slice; Razorpay counts both in."""
-    end, length = int(until.timestamp()), int(SLICE_MAX.total_seconds())
-    for first in range(int(since.timestamp()), end, length):
-        yield first, min(first + length, end) - 1

@@ -1,7 +1,5 @@
-"""Razorpay's words about one-time payments in ours: one line for each event type.
-
-An event holds up to three entities of one sale: the payment link, the order that it made, and the payment. Which of
-them are there is read from ``payload`` alone; ``contains`` does not always say the same.
+"""Razorpay's words in ours: one line for each event type. Sales are read here, subscriptions and invoices in modules of
+their own.
 
 Where an entity and the event's type contradict each other, the entity is believed and nothing is granted or closed.
 """
@@ -9,32 +7,25 @@ Where an entity and the event's type contradict each other, the entity is believ
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from gateways.gateway import Json, TranslationError, Unhandled
+from gateways.razorpay import invoices, subscriptions
+from gateways.razorpay.entities import Entities, read_entities, read_references, read_time
 from gateways.razorpay.failures import read_failure
-from gateways.reading import as_money, as_object, as_text, texts
+from gateways.reading import as_money, as_text
 from gateways.translating import Unreadable, confirm, needed, observe
 from payments.events import (
     CheckoutEnded,
+    Event,
     Observed,
     OrderEvent,
     PaymentAuthorised,
     PaymentFailed,
     PaymentSucceeded,
-    References,
+    SubscriptionTold,
 )
 from payments.money import Money
-
-
-@dataclass(frozen=True, slots=True)
-class _Sale:
-    """The entities of one event; one that is missing is empty."""
-
-    link: Json
-    order: Json
-    payment: Json
 
 
 def translate(event: Json) -> Observed | Unhandled:
@@ -43,89 +34,64 @@ def translate(event: Json) -> Observed | Unhandled:
     read = _FACTS.get(event_type)
     if read is None:
         return Unhandled("unhandled_type")
-    sale = _read_sale(event)
-    if not (sale.link or sale.order or sale.payment):
-        raise TranslationError(f"{event_type}: payload holds no payment_link, order or payment")
-    if not _is_one_time(sale):
-        return Unhandled("not_a_one_time_payment")
-    return observe("razorpay", event_type, _references(sale), partial(read, sale))
+    told = read_entities(event)
+    if told.are_missing:
+        raise TranslationError(f"{event_type}: payload holds none of its entities")
+    if refusal := _refuse(event_type, told):
+        return refusal
+    return observe("razorpay", event_type, read_references(told), partial(read, told), read_time(event))
 
 
-def _read_sale(event: Json) -> _Sale:
-    payload = as_object(event.get("payload"))
-    link, order, payment = (
-        as_object(as_object(payload.get(name)).get("entity")) for name in ("payment_link", "order", "payment")
-    )
-    return _Sale(link, order, payment)
+def _refuse(event_type: str, told: Entities) -> Unhandled | None:
+    if event_type.startswith("invoice."):
+        return invoices.refuse(told)
+    is_told_elsewhere = event_type in _OF_A_SALE and told.is_payment_of_invoice
+    return Unhandled("told_by_its_invoice") if is_told_elsewhere else None
 
 
-def _is_one_time(sale: _Sale) -> bool:
-    """Payments of subscriptions, invoices and mandates name an invoice. Subscriptions hand their notes down to them, so
-    that our order id in the notes proves nothing here; a payment link does."""
-    return bool(sale.link) or as_text(sale.payment.get("invoice_id")) is None
-
-
-def _references(sale: _Sale) -> References:
-    """A link hands its notes down to its order and payment, which is how ``payment.captured`` knows whose it is."""
-    notes = [as_object(entity.get("notes")) for entity in (sale.link, sale.order, sale.payment)]
-    marks = texts(*(note.get("counterfoil") for note in notes))
-    link_id = as_text(sale.link.get("id"))
-    return References(
-        order_ids=texts(
-            sale.link.get("reference_id"), sale.order.get("receipt"), *(note.get("order_id") for note in notes)
-        ),
-        objects=texts(
-            link_id,
-            sale.order.get("id"),
-            sale.payment.get("order_id"),
-            sale.link.get("order_id"),
-            sale.payment.get("id"),
-        ),
-        instance=marks[0] if marks else None,
-        session_id=link_id,
-    )
-
-
-def _captured(sale: _Sale) -> OrderEvent:
+def _captured(told: Entities) -> OrderEvent:
     """``payment.captured``, ``order.paid`` and ``payment_link.paid`` are one fact, told by up to three events."""
-    confirm(sale.link, "status", "paid")
-    confirm(sale.order, "status", "paid")
+    confirm(told.link, "status", "paid")
+    confirm(told.order, "status", "paid")
     # A payment that was refunded since was captured all the same; its refunds are events of their own.
-    confirm(sale.payment, "status", "captured", "refunded")
-    confirm(sale.payment, "captured", True, "1")
-    if not {"status", "captured"} & sale.payment.keys():
+    confirm(told.payment, "status", "captured", "refunded")
+    confirm(told.payment, "captured", True, "1")
+    if not {"status", "captured"} & told.payment.keys():
         raise Unreadable("payment.status is missing")
-    return PaymentSucceeded(_payment_id(sale), _amount(sale))
+    return PaymentSucceeded(_payment_id(told), _amount(told))
 
 
-def _authorised(sale: _Sale) -> OrderEvent:
+def _authorised(told: Entities) -> OrderEvent:
     """Told as authorised even if it was captured meanwhile: the weaker claim, the stronger has an event of its own."""
-    confirm(sale.payment, "status", "authorized", "captured", "refunded")
-    return PaymentAuthorised(_payment_id(sale), _amount(sale))
+    confirm(told.payment, "status", "authorized", "captured", "refunded")
+    return PaymentAuthorised(_payment_id(told), _amount(told))
 
 
-def _failed(sale: _Sale) -> OrderEvent:
-    """One attempt; Razorpay may still authorise it, for up to three days."""
-    confirm(sale.payment, "status", "failed")
-    amount = as_money(sale.payment.get("amount"), sale.payment.get("currency"))
-    return PaymentFailed(_payment_id(sale), amount, read_failure(sale.payment))
+def _failed(told: Entities) -> OrderEvent | SubscriptionTold:
+    """One attempt; Razorpay may still authorise it, for up to three days. At an invoice, it does not say which attempt
+    at which cycle: a reason to look."""
+    if told.is_payment_of_invoice:
+        return SubscriptionTold(told_at=None)
+    confirm(told.payment, "status", "failed")
+    amount = as_money(told.payment.get("amount"), told.payment.get("currency"))
+    return PaymentFailed(_payment_id(told), amount, read_failure(told.payment))
 
 
-def _ended(sale: _Sale) -> OrderEvent:
-    confirm(sale.link, "status", "expired", "cancelled")
-    return CheckoutEnded(needed(as_text(sale.link.get("id")), "payment_link.id"))
+def _ended(told: Entities) -> OrderEvent:
+    confirm(told.link, "status", "expired", "cancelled")
+    return CheckoutEnded(needed(as_text(told.link.get("id")), "payment_link.id"))
 
 
-def _payment_id(sale: _Sale) -> str:
-    return needed(as_text(sale.payment.get("id")), "payment.id")
+def _payment_id(told: Entities) -> str:
+    return needed(as_text(told.payment.get("id")), "payment.id")
 
 
-def _amount(sale: _Sale) -> Money:
+def _amount(told: Entities) -> Money:
     """The payment's own figure: not the order's, which is what we asked for, nor ``base_amount``, in rupees."""
-    return needed(as_money(sale.payment.get("amount"), sale.payment.get("currency")), "payment.amount with currency")
+    return needed(as_money(told.payment.get("amount"), told.payment.get("currency")), "payment.amount with currency")
 
 
-_FACTS: dict[str, Callable[[_Sale], OrderEvent]] = {
+_FACTS: dict[str, Callable[[Entities], Event]] = {
     "payment.authorized": _authorised,
     "payment.captured": _captured,
     "payment.failed": _failed,
@@ -133,7 +99,22 @@ _FACTS: dict[str, Callable[[_Sale], OrderEvent]] = {
     "payment_link.paid": _captured,
     "payment_link.expired": _ended,
     "payment_link.cancelled": _ended,
+    "subscription.authenticated": subscriptions.subscription_told,
+    "subscription.activated": subscriptions.subscription_told,
+    "subscription.charged": subscriptions.subscription_charged,
+    "subscription.updated": subscriptions.subscription_told,
+    "subscription.pending": subscriptions.subscription_failing,
+    "subscription.halted": subscriptions.subscription_failing,
+    "subscription.paused": subscriptions.subscription_told,
+    "subscription.resumed": subscriptions.subscription_told,
+    "subscription.cancelled": subscriptions.subscription_over,
+    "subscription.completed": subscriptions.subscription_over,
+    "invoice.paid": invoices.invoice_settled,
+    "invoice.expired": invoices.invoice_settled,
 }
 
-#: Every type that says something of a one-time payment.
+#: What a sale is told by; of a payment for an invoice, the events of the invoice or of its subscription tell more.
+_OF_A_SALE = frozenset({"payment.authorized", "payment.captured", "order.paid"})
+
+#: Every type that says something of an order or a subscription.
 EVENT_TYPES = frozenset(_FACTS)

@@ -47,6 +47,9 @@ class Wire:
     def post(self, url: str, **options: Any) -> Heard:
         return self._send("POST", url, **options)
 
+    def patch(self, url: str, **options: Any) -> Heard:
+        return self._send("PATCH", url, **options)
+
     def _send(
         self,
         method: str,

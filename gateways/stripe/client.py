@@ -1,22 +1,18 @@
 """Stripe's API through its official SDK: asynchronous, every call with a time limit, and all retries ours.
 
-The SDK's traps, and what stands against them here. Its own retries are off, as they know no 429 and no deadline. Its
-objects are not dictionaries and hold decimals: we take the JSON that came. For an answer that is JSON but not Stripe's
-it raises whatever its code trips over.
+Hosted pages, payments, events and the catalogue are here; subscriptions in ``gateways.stripe.subscribing``; how a call
+is made, in ``gateways.stripe.account``.
 """
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-import httpx
-import stripe
-
-from gateways.calling import Answer, Deadline, Denial, Line, is_gone, told
+from gateways.calling import Answer, Deadline, Line, is_gone, told
 from gateways.catalogue import NotKept, PlanOnSale, Published
 from gateways.client import (
     BACKGROUND,
@@ -35,39 +31,31 @@ from gateways.client import (
     Refused,
     SessionOrder,
     SessionState,
+    SubscriptionState,
     Unknown,
 )
 from gateways.closing import judge_closed
 from gateways.gateway import Json
 from gateways.pacing import Bucket
-from gateways.reading import as_object
+from gateways.reading import as_id, as_object
 from gateways.stripe import catalogue
-from gateways.stripe.answers import Send, read_endpoint, read_page, send_once
+from gateways.stripe.account import window
+from gateways.stripe.answers import read_endpoint, read_page
 from gateways.stripe.freezing import freeze
 from gateways.stripe.objects import EXPAND_SESSION, read_payment, read_session, read_state
 from gateways.stripe.settings import StripeSettings
+from gateways.stripe.subscribing import Subscribing
 from payments.events import Observed, PaymentSucceeded
 from payments.money import Money
 
-#: Said with every call, so that an upgrade of the SDK does not change the shapes we read; a test compares the two.
-API_VERSION = "2026-10-28.endive"
-
 #: Requests a second that Stripe lets an account make (docs.stripe.com/rate-limits).
 LIVE_RATE, TEST_RATE = 100, 25
-
-CONNECT_SECONDS = 3.0
-PAGE_SIZE = 100
 
 #: A session expires between 30 minutes and 24 hours after it was made, so its expiry tells when that can have been.
 EXPIRES_AFTER_MIN, EXPIRES_AFTER_MAX = timedelta(minutes=30), timedelta(hours=24)
 
 #: How far Stripe's clock may be from ours.
 CLOCK_SLACK = timedelta(minutes=5)
-
-# The SDK would write an id into the home directory, and send it with this machine's details along with every call.
-stripe.enable_telemetry = False
-# At INFO it writes the gateway's error messages, which may show parts of a key.
-logging.getLogger("stripe").setLevel(logging.WARNING)
 
 
 def build(settings: StripeSettings, line: Line | None = None) -> Stripe | None:
@@ -79,24 +67,13 @@ def build(settings: StripeSettings, line: Line | None = None) -> Stripe | None:
     return Stripe(settings.secret_key.get_secret_value(), line, api_base=api_base)
 
 
-class Stripe:
+class Stripe(Subscribing):
     """One Stripe account."""
 
     name = "stripe"
     lists_events = True
     #: A session that has expired takes its unfinished payment with it.
     late_for = timedelta(0)
-
-    def __init__(self, secret_key: str, line: Line, *, api_base: str | None = None) -> None:
-        self._line = line
-        self._http = stripe.HTTPXClient(timeout=httpx.Timeout(line.attempt_seconds, connect=CONNECT_SECONDS))
-        self._sdk = stripe.StripeClient(
-            secret_key,
-            stripe_version=API_VERSION,
-            base_addresses={"api": api_base.rstrip("/")} if api_base else {},
-            max_network_retries=0,
-            http_client=self._http,
-        )
 
     def freeze(self, order: SessionOrder) -> Json | Refused:
         return freeze(order)
@@ -162,7 +139,7 @@ class Stripe:
     async def list_payments(
         self, since: datetime, until: datetime, patience: Patience = BACKGROUND
     ) -> AsyncIterator[GatewayPayment | Refused | Unknown]:
-        parameters = {"created": _window(since, until)}
+        parameters = {"created": window(since, until)}
         async for found in self._list(
             "list_payments", self._sdk.v1.payment_intents.list_async, parameters, lambda: Deadline.of(patience)
         ):
@@ -176,7 +153,7 @@ class Stripe:
     ) -> AsyncIterator[Json | Refused | Unknown]:
         """Stripe keeps them for 30 days."""
         undelivered = {"delivery_success": False} if only_undelivered else {}
-        parameters = {"created": _window(since, until), **undelivered}
+        parameters = {"created": window(since, until), **undelivered}
         async for found in self._list(
             "list_events", self._sdk.v1.events.list_async, parameters, lambda: Deadline.of(patience)
         ):
@@ -227,53 +204,27 @@ class Stripe:
             await self._ask("publish_price", create, deadline), lambda price: Published(product_id, str(price["id"]))
         )
 
-    async def aclose(self) -> None:
-        await self._http.close_async()  # type: ignore[no-untyped-call]
-
     async def _fetch_session(self, session_id: str, deadline: Deadline) -> SessionState | Gone | Refused | Unknown:
         send = partial(self._sdk.v1.checkout.sessions.retrieve_async, session_id, {"expand": EXPAND_SESSION})
         answer = await self._ask("fetch_session", send, deadline)
-        return Gone() if is_gone(answer) else told(answer, read_state)
+        if is_gone(answer):
+            return Gone()
+        state = told(answer, read_state)
+        begun = as_id(answer.body.get("subscription")) if isinstance(answer, Answer) else None
+        return await self._with_begun(state, begun, deadline) if isinstance(state, SessionState) and begun else state
 
-    async def _list(
-        self,
-        operation: str,
-        list_page: Callable[[Any], Awaitable[object]],
-        parameters: Json,
-        begin: Callable[[], Deadline],
-    ) -> AsyncIterator[Json | Refused | Unknown]:
-        """Page after page. The cursor is an object, so that new ones do not shift what is still to come."""
-        cursor: Json = {}
-        while True:
-            asked = {**parameters, "limit": PAGE_SIZE, **cursor}
-            page = told(await self._ask(operation, partial(list_page, asked), begin()), read_page)
-            if isinstance(page, Refused | Unknown):
-                yield page
-                return
-            objects, has_more = page
-            for each in objects:
-                yield each
-            if not has_more:
-                return
-            cursor = {"starting_after": objects[-1]["id"]}
-
-    async def _ask(self, operation: str, send: Send, deadline: Deadline) -> Answer | Denial | Unknown:
-        """Everything asked here may be asked twice: reads, closing, and creation under a key of ours."""
-
-        async def attempt(_: float) -> Answer | Denial:
-            return await send_once(send)
-
-        return await self._line.call(operation, attempt, deadline, is_repeatable=True)
-
-
-def _window(since: datetime, until: datetime) -> Json:
-    return {"gte": int(since.timestamp()), "lt": int(until.timestamp())}
+    async def _with_begun(self, state: SessionState, subscription_id: str, deadline: Deadline) -> SessionState:
+        """And how that stands which was begun on the page: whoever looks at it may have heard of neither."""
+        begun = await self._fetch_subscription(subscription_id, deadline)
+        if not isinstance(begun, SubscriptionState):
+            return state
+        return replace(state, observed=(*state.observed, *begun.observed))
 
 
 def _when_made(frozen: Json, since: datetime | None) -> Json:
     expires_at = datetime.fromtimestamp(frozen["expires_at"], UTC)
     first = max(expires_at - EXPIRES_AFTER_MAX, since or expires_at - EXPIRES_AFTER_MAX)
-    return _window(first - CLOCK_SLACK, expires_at - EXPIRES_AFTER_MIN + CLOCK_SLACK)
+    return window(first - CLOCK_SLACK, expires_at - EXPIRES_AFTER_MIN + CLOCK_SLACK)
 
 
 def _was_made_by(frozen: Json, session: Json) -> bool:

@@ -1,4 +1,5 @@
-"""Stripe's words about one-time payments in ours: one line for each event type, in every API shape.
+"""Stripe's words in ours: one line for each event type, in every API shape. Hosted pages and their payments are read
+here, subscriptions and invoices in modules of their own.
 
 Where the object and the event's type contradict each other, the object is believed and nothing is granted or closed.
 
@@ -10,17 +11,19 @@ so move nothing. Source: docs.stripe.com/changelog/basil/2025-03-31/add_presentm
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
 from gateways.gateway import Json, TranslationError, Unhandled
-from gateways.reading import as_id, as_money, as_object, as_text, texts
+from gateways.reading import as_id, as_money, as_object, as_text, as_time, texts
+from gateways.stripe import invoices, subscriptions
 from gateways.stripe.envelope import is_thin
 from gateways.stripe.failures import read_failure
 from gateways.translating import Unreadable, confirm, needed, observe
 from payments.events import (
     CheckoutEnded,
+    Event,
     Observed,
     OrderEvent,
     PaymentCancelled,
@@ -44,19 +47,24 @@ def translate(event: Json) -> Observed | Unhandled:
     told = as_object(as_object(event.get("data")).get("object"))
     if not told:
         raise TranslationError(f"{event_type}: data.object is missing")
-    if not chapter.is_one_time(told):
-        return Unhandled("not_a_one_time_payment")
-    return observe("stripe", event_type, chapter.references(told), partial(chapter.facts[event_type], told))
+    if refusal := chapter.refuse(told):
+        return refusal
+    read = partial(chapter.facts[event_type], told)
+    return observe("stripe", event_type, chapter.references(told), read, as_time(event.get("created")))
+
+
+def _take_all(_told: Json) -> None:
+    """There is nothing of this kind that is not ours to read."""
 
 
 # --- checkout sessions ---
 
 
-def _is_one_time_session(session: Json) -> bool:
-    if (mode := as_text(session.get("mode"))) is not None:
-        return mode == "payment"
-    # The first sessions had no mode; what they lead to tells it.
-    return as_id(session.get("subscription")) is None and as_id(session.get("setup_intent")) is None
+def _refuse_session(session: Json) -> Unhandled | None:
+    """A page that only keeps a card sells nothing. The first sessions had no mode; what they lead to tells it."""
+    mode = as_text(session.get("mode"))
+    is_sale = mode in {"payment", "subscription"} or (mode is None and as_id(session.get("setup_intent")) is None)
+    return None if is_sale else Unhandled("not_a_sale")
 
 
 def _session_references(session: Json) -> References:
@@ -64,7 +72,9 @@ def _session_references(session: Json) -> References:
     session_id = as_text(session.get("id"))
     return References(
         order_ids=texts(session.get("client_reference_id"), metadata.get("order_id")),
-        objects=texts(session_id, as_id(session.get("payment_intent"))),
+        objects=texts(
+            session_id, *(as_id(session.get(name)) for name in ("payment_intent", "subscription", "invoice"))
+        ),
         instance=as_text(metadata.get("counterfoil")),
         session_id=session_id,
     )
@@ -72,7 +82,7 @@ def _session_references(session: Json) -> References:
 
 def _session_completed(session: Json) -> OrderEvent:
     """``payment_status`` decides, and not the type: a delayed method completes the session before any money comes."""
-    payment_id = as_id(session.get("payment_intent"))
+    payment_id = _session_payment_id(session)
     match as_text(session.get("payment_status")):
         case "paid":
             return PaymentSucceeded(payment_id, _session_total(session))
@@ -94,13 +104,19 @@ def _session_failed(session: Json) -> OrderEvent:
     error = as_object(as_object(intent).get("last_payment_error"))
     failure = read_failure(error) if error else Failure(FailureCode.CARD_DECLINED, "async_payment_failed")
     amount = as_money(session.get("amount_total"), session.get("currency"))
-    return PaymentFailed(as_id(intent), amount, failure, final=True)
+    return PaymentFailed(_session_payment_id(session), amount, failure, final=True)
 
 
 def _session_expired(session: Json) -> OrderEvent:
     confirm(session, "status", "expired")
     confirm(session, "payment_status", "unpaid", "no_payment_required")
     return CheckoutEnded(needed(as_text(session.get("id")), "id"))
+
+
+def _session_payment_id(session: Json) -> str | None:
+    """A session that began a subscription names no payment of its own: what was paid, its first invoice tells."""
+    began_subscription = session.get("mode") == "subscription" or as_id(session.get("subscription")) is not None
+    return None if began_subscription else as_id(session.get("payment_intent"))
 
 
 def _session_total(session: Json) -> Money:
@@ -119,11 +135,12 @@ def _nothing_due(session: Json) -> Money:
 # --- payment intents ---
 
 
-def _is_one_time_intent(intent: Json) -> bool:
+def _refuse_intent(intent: Json) -> Unhandled | None:
     """Intents named their invoice until Basil; since then only the order reference that Stripe sends to card networks
     does (seen in recorded 2025-11-17 events). One that names none is told by its references: no order has them."""
     order_reference = as_text(as_object(intent.get("payment_details")).get("order_reference")) or ""
-    return as_id(intent.get("invoice")) is None and not order_reference.startswith("in_")
+    is_invoices = as_id(intent.get("invoice")) is not None or order_reference.startswith("in_")
+    return Unhandled("told_by_its_invoice") if is_invoices else None
 
 
 def _intent_references(intent: Json) -> References:
@@ -182,16 +199,16 @@ def _intent_amount(intent: Json) -> Money:
 
 @dataclass(frozen=True, slots=True)
 class _Chapter:
-    """One kind of object: whether it is ours to read, whose it is, and what each event type says of it."""
+    """One kind of object: what of it is not ours to read, whose it is, and what each event type says of it."""
 
-    is_one_time: Callable[[Json], bool]
+    refuse: Callable[[Json], Unhandled | None]
     references: Callable[[Json], References]
-    facts: dict[str, Callable[[Json], OrderEvent]]
+    facts: Mapping[str, Callable[[Json], Event]]
 
 
 _CHAPTERS = (
     _Chapter(
-        _is_one_time_session,
+        _refuse_session,
         _session_references,
         {
             "checkout.session.completed": _session_completed,
@@ -201,7 +218,7 @@ _CHAPTERS = (
         },
     ),
     _Chapter(
-        _is_one_time_intent,
+        _refuse_intent,
         _intent_references,
         {
             "payment_intent.succeeded": _intent_succeeded,
@@ -210,9 +227,43 @@ _CHAPTERS = (
             "payment_intent.canceled": _intent_cancelled,
         },
     ),
+    _Chapter(
+        _take_all,
+        subscriptions.read_references,
+        {
+            "customer.subscription.created": subscriptions.subscription_told,
+            "customer.subscription.updated": subscriptions.subscription_told,
+            "customer.subscription.deleted": subscriptions.subscription_deleted,
+            "customer.subscription.paused": subscriptions.subscription_paused,
+            "customer.subscription.resumed": subscriptions.subscription_resumed,
+            "customer.subscription.trial_will_end": subscriptions.trial_will_end,
+            "customer.subscription.pending_update_applied": subscriptions.subscription_told,
+            "customer.subscription.pending_update_expired": subscriptions.subscription_told,
+        },
+    ),
+    _Chapter(
+        invoices.refuse,
+        invoices.read_references,
+        {
+            "invoice.created": invoices.invoice_told,
+            "invoice.finalized": invoices.invoice_told,
+            "invoice.finalization_failed": invoices.invoice_not_finalised,
+            "invoice.upcoming": invoices.invoice_upcoming,
+            "invoice.paid": invoices.invoice_paid,
+            "invoice.payment_failed": invoices.invoice_failed,
+            "invoice.payment_action_required": invoices.invoice_unconfirmed,
+            "invoice.voided": invoices.invoice_voided,
+            "invoice.marked_uncollectible": invoices.invoice_given_up,
+        },
+    ),
+    _Chapter(
+        _take_all,
+        invoices.payment_references,
+        {"invoice_payment.paid": invoices.invoice_payment_paid},
+    ),
 )
 
 _CHAPTER_OF = {event_type: chapter for chapter in _CHAPTERS for event_type in chapter.facts}
 
-#: Every type that says something of a one-time payment.
+#: Every type that says something of an order or a subscription.
 EVENT_TYPES = frozenset(_CHAPTER_OF)

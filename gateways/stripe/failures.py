@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from gateways.reading import as_object, as_text
 from payments.failure import Failure, FailureCode
+from payments.invoice import Advice
 
-#: Every other decline is the bank's own business: generic message, contact the bank. ``advice_code`` is not used:
-#: ``try_again_later`` accompanies plain declines too, and would tell the customer to repeat what the bank refused.
+#: Every other decline is the bank's own business: generic message, contact the bank. ``advice_code`` is not used
+#: here: ``try_again_later`` accompanies plain declines too, and would tell the customer to repeat what was refused.
 CODES: dict[str, FailureCode] = {
     "insufficient_funds": FailureCode.INSUFFICIENT_FUNDS,
     **dict.fromkeys(
@@ -64,3 +65,9 @@ def read_failure(error: object) -> Failure:
     if kind in NOT_A_DECLINE:
         return Failure(FailureCode.GATEWAY_ERROR, reason)
     return Failure(FailureCode.CARD_DECLINED if reason else FailureCode.UNKNOWN, reason)
+
+
+def read_advice(error: object) -> Advice | None:
+    """What the same error says of charging again, which is for dunning to know."""
+    told = as_text(as_object(error).get("advice_code"))
+    return next((advice for advice in Advice if advice == told), None)

@@ -1,9 +1,12 @@
-"""Requests to Stripe, whole, before anybody sends them: a hosted page for exactly our price, and nothing beside it."""
+"""Requests to Stripe, whole, before anybody sends them: a hosted page for exactly our price, and nothing beside it.
+
+What is paid once brings its price along; a subscription names a price of Stripe's catalogue, since it is billed by it.
+"""
 
 from __future__ import annotations
 
 from gateways.amounts import has_odd_thousandths
-from gateways.client import Refusal, Refused, SessionOrder
+from gateways.client import Recurring, Refusal, Refused, SessionOrder
 from gateways.gateway import Json
 from payments.money import Money
 
@@ -18,26 +21,54 @@ def freeze(order: SessionOrder) -> Json | Refused:
 
     No payment methods are named: the account's own are offered.
     """
-    if unfit := _refuse_amount(order.expected):
+    if unfit := _refuse_amount(order.recurring.price if order.recurring else order.expected):
         return unfit
-    marks = {"order_id": order.order_id, "plan_id": order.plan_id, "counterfoil": order.instance_id}
-    product = {"name": order.plan_name, **({"description": order.description} if order.description else {})}
-    price = {"currency": order.expected.currency, "unit_amount": order.expected.minor, "product_data": product}
     return {
-        "mode": "payment",
-        "line_items": [{"quantity": 1, "price_data": price}],
+        **(_subscription(order, order.recurring) if order.recurring else _payment(order)),
         "client_reference_id": order.order_id,
-        "metadata": marks,
-        # The session's own metadata stays with the session.
-        "payment_intent_data": {"metadata": marks},
+        "metadata": _marks(order),
         "adaptive_pricing": {"enabled": False},
         "allow_promotion_codes": False,
         "automatic_tax": {"enabled": False},
         "success_url": order.success_url,
         "cancel_url": order.cancel_url,
         "expires_at": int(order.expires_at.timestamp()),
-        **({"customer_email": order.email} if order.email else {}),
+        **_payer(order),
     }
+
+
+def _payment(order: SessionOrder) -> Json:
+    product = {"name": order.plan_name, **({"description": order.description} if order.description else {})}
+    price = {"currency": order.expected.currency, "unit_amount": order.expected.minor, "product_data": product}
+    return {
+        "mode": "payment",
+        "line_items": [{"quantity": 1, "price_data": price}],
+        # The session's own metadata stays with the session.
+        "payment_intent_data": {"metadata": _marks(order)},
+    }
+
+
+def _subscription(order: SessionOrder, recurring: Recurring) -> Json:
+    trial = {"trial_period_days": recurring.trial_days} if recurring.trial_days else {}
+    return {
+        "mode": "subscription",
+        "line_items": [{"quantity": 1, "price": recurring.price_id}],
+        # A trial without a card would end in a renewal that nothing can pay.
+        "payment_method_collection": "always",
+        "subscription_data": {"metadata": _marks(order), **trial},
+    }
+
+
+def _marks(order: SessionOrder) -> Json:
+    begun = {"subscription_id": order.recurring.subscription_id} if order.recurring else {}
+    return {"order_id": order.order_id, **begun, "plan_id": order.plan_id, "counterfoil": order.instance_id}
+
+
+def _payer(order: SessionOrder) -> Json:
+    """Stripe takes one of the two, and prefills the page from either."""
+    if order.recurring and order.recurring.customer_id:
+        return {"customer": order.recurring.customer_id}
+    return {"customer_email": order.email} if order.email else {}
 
 
 def _refuse_amount(expected: Money) -> Refused | None:

@@ -1,1 +1,1 @@
-"""Razorpay's API as its official SDKs call it: payment links, orders, payments, customers."""
+"""Razorpay's API as its official SDKs call it: payment links, orders, payments, customers, subscriptions."""

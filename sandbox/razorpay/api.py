@@ -16,7 +16,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox import card_numbers, wire
-from sandbox.razorpay import customers, errors, events, orders, payment_links, payments
+from sandbox.razorpay import (
+    billing,
+    changes,
+    customers,
+    errors,
+    events,
+    invoices,
+    orders,
+    payment_links,
+    payments,
+    plans,
+    subscriptions,
+)
 from sandbox.razorpay.calls import GATEWAY, Call
 from sandbox.razorpay.errors import RazorpayError, invalid
 from sandbox.razorpay.fields import Fields
@@ -48,6 +60,20 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/v1/customers", customers.list_customers),
     ("GET", "/v1/customers/{id}", customers.fetch),
     ("PUT", "/v1/customers/{id}", customers.edit),
+    ("POST", "/v1/plans", plans.create),
+    ("GET", "/v1/plans", plans.list_plans),
+    ("GET", "/v1/plans/{id}", plans.fetch),
+    ("POST", "/v1/subscriptions", subscriptions.create),
+    ("GET", "/v1/subscriptions", subscriptions.list_subscriptions),
+    ("GET", "/v1/subscriptions/{id}", subscriptions.fetch),
+    ("PATCH", "/v1/subscriptions/{id}", changes.edit),
+    ("POST", "/v1/subscriptions/{id}/cancel", subscriptions.cancel),
+    ("POST", "/v1/subscriptions/{id}/pause", subscriptions.pause),
+    ("POST", "/v1/subscriptions/{id}/resume", subscriptions.resume),
+    ("GET", "/v1/subscriptions/{id}/retrieve_scheduled_changes", changes.fetch_scheduled),
+    ("POST", "/v1/subscriptions/{id}/cancel_scheduled_changes", changes.cancel_scheduled),
+    ("GET", "/v1/invoices", invoices.list_invoices),
+    ("GET", "/v1/invoices/{id}", invoices.fetch),
 ]
 
 
@@ -65,6 +91,7 @@ def razorpay_app(world: World, keys: KeyRing) -> Starlette:
     world.agenda.on(payments.TIMES_OUT, lambda payment_id: payments.time_out(world, payment_id))
     world.agenda.on(payments.AUTHORISES_LATE, lambda payment_id: payments.authorise_late(world, payment_id))
     world.agenda.on(payments.LAPSES, lambda payment_id: payments.lapse(world, payment_id))
+    billing.follow(world)
     routes = [
         # The documentation writes its URLs with a slash at the end, the SDKs without.
         Route(path + slash, _serving(world, keys, handler), methods=[method])

@@ -6,6 +6,7 @@ from sandbox.ids import new_id
 from sandbox.razorpay.calls import GATEWAY, Call, collection, keep
 from sandbox.razorpay.errors import invalid
 from sandbox.store import Json
+from sandbox.world import World
 
 KIND = "customer"
 NAME_MAX = 50
@@ -18,22 +19,23 @@ def create(call: Call) -> Json:
     fields = call.fields
     email, contact = fields.text("email", limit=EMAIL_MAX), fields.text("contact", limit=CONTACT_MAX)
     fields.refuse_extra({"name", "email", "contact", "fail_existing", "gstin", "notes"})
-    customer: Json = {
-        "id": new_id("cust_", 14),
-        "entity": KIND,
+    customer = _new(call.world, email, contact)
+    customer |= {
         "name": fields.text("name", limit=NAME_MAX),
-        "email": email,
-        "contact": contact,
         "gstin": fields.text("gstin"),
         "notes": fields.notes() or [],
-        "created_at": call.world.clock.now(),
     }
-    existing = _existing(call, email, contact)
+    existing = _existing(call.world, email, contact)
     if existing is None:
         return keep(call.world, KIND, customer)
     if fields.text("fail_existing") == "0":
         return existing
     raise invalid("Customer already exists for the merchant")
+
+
+def make(world: World, email: str | None, contact: str | None) -> Json:
+    """The customer of a first payment, who may be known already."""
+    return _existing(world, email, contact) or keep(world, KIND, _new(world, email, contact))
 
 
 def fetch(call: Call) -> Json:
@@ -55,9 +57,22 @@ def list_customers(call: Call) -> Json:
     return collection(call, KIND)
 
 
-def _existing(call: Call, email: str | None, contact: str | None) -> Json | None:
+def _new(world: World, email: str | None, contact: str | None) -> Json:
+    return {
+        "id": new_id("cust_", 14),
+        "entity": KIND,
+        "name": None,
+        "email": email,
+        "contact": contact,
+        "gstin": None,
+        "notes": [],
+        "created_at": world.clock.now(),
+    }
+
+
+def _existing(world: World, email: str | None, contact: str | None) -> Json | None:
     same = {name: value for name, value in (("email", email), ("contact", contact)) if value is not None}
     if not same:
         return None
-    found = call.world.store.newest(GATEWAY, KIND, limit=1, matching=same)
+    found = world.store.newest(GATEWAY, KIND, limit=1, matching=same)
     return found[0] if found else None

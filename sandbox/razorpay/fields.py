@@ -47,6 +47,29 @@ class Fields:
         """True where the field says so in any of the ways that Razorpay's own examples use."""
         return self._values.get(name) in (True, 1, "1", "true")
 
+    def says(self, name: str, *, default: bool) -> bool:
+        """Yes or no; anything else is refused."""
+        value = self._values.get(name)
+        if value is None or value == "":
+            return default
+        if value not in (True, False, 0, 1, "0", "1"):
+            raise invalid(f"The {name.replace('_', ' ')} field must be true or false.", name)
+        return value in (True, 1, "1")
+
+    def has(self, name: str) -> bool:
+        return self._values.get(name) is not None
+
+    def levels(self, name: str, *, limit: int) -> list[Fields]:
+        """A list of objects."""
+        values = self._values.get(name)
+        if values is None:
+            return []
+        if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+            raise invalid(f"{name}: must be a list of objects.", name)
+        if len(values) > limit:
+            raise invalid(f"{name}: may not have more than {limit} items.", name)
+        return [Fields(value) for value in values]
+
     def level(self, name: str) -> Fields:
         """The fields below this one."""
         return Fields(self._object(name))

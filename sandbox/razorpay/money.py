@@ -31,9 +31,14 @@ def check_last_digit(amount: int, currency: str) -> None:
         raise invalid(f"amount: the last digit must be 0 for {currency}.", "amount")
 
 
+def places(currency: str) -> int:
+    """How many decimals its amounts have."""
+    return 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
+
+
 def show(amount: int, currency: str) -> str:
     """The amount for the eye: ``INR 499.00``."""
-    places = 0 if currency in ZERO_DECIMAL else 3 if currency in THREE_DECIMAL else 2
-    whole, part = divmod(amount, 10**places)
-    decimals = f".{part:0{places}}" if places else ""
+    digits = places(currency)
+    whole, part = divmod(amount, 10**digits)
+    decimals = f".{part:0{digits}}" if digits else ""
     return f"{currency} {whole:,}{decimals}"

@@ -19,15 +19,16 @@ from sandbox.razorpay import payments
 from sandbox.razorpay.api import KeyRing
 from sandbox.razorpay.calls import GATEWAY
 from sandbox.razorpay.money import show
-from sandbox.razorpay.payments import UPI_FAILURE, UPI_SUCCESS, Means
+from sandbox.razorpay.payments import Means
+from sandbox.razorpay.resent_forms import is_repeated, last4_of, mark_of
+from sandbox.razorpay.subscription_pages import SubscriptionPages
+from sandbox.razorpay.upi_form import VPAS, read_vpa
 from sandbox.store import Json
 from sandbox.world import World
 
-VPA_MAX = 60
-
 
 class LinkPages:
-    """The pages of all payment links, under ``/pay/razorpay``."""
+    """The pages of all payment links, under ``/pay/razorpay``, and those of subscriptions below them."""
 
     def __init__(self, world: World, keys: KeyRing) -> None:
         self._world, self._keys = world, keys
@@ -40,6 +41,7 @@ class LinkPages:
             Route("/pay/razorpay/{id}/upi", self.open, methods=["GET"]),
             Route("/pay/razorpay/{id}/upi", self.pay_by_upi, methods=["POST"]),
             Route("/pay/razorpay/{id}/authenticate", self.authenticate, methods=["POST"]),
+            *SubscriptionPages(self._world).routes(),
         ]
 
     async def open(self, request: Request) -> Response:
@@ -62,11 +64,8 @@ class LinkPages:
         link = self._find(request)
         if not link:
             return pages.show_missing()
-        vpa = form.get("vpa", "").strip()
-        if vpa not in {UPI_SUCCESS, UPI_FAILURE}:
-            mistakes = {"vpa": f"Only {UPI_SUCCESS} and {UPI_FAILURE} work here."}
-            return self._show(link, Told(mistakes=mistakes, kept=pages.keep(vpa=vpa[:VPA_MAX])))
-        return self._attempt(link, form, Means(vpa=vpa))
+        vpa = read_vpa(form)
+        return self._show(link, vpa) if isinstance(vpa, Told) else self._attempt(link, form, Means(vpa=vpa))
 
     async def authenticate(self, request: Request) -> Response:
         form = await pages.read_form(request)
@@ -95,9 +94,7 @@ class LinkPages:
 
     def _is_repeated(self, link: Json, form: dict[str, str], means: Means) -> bool:
         """The form has been sent before, with this card: a button pressed twice, where no script could stop it."""
-        last = self._last_payment(link)
-        same = last.get("vpa") == means.vpa and _last4(last) == (means.card and means.card.last4)
-        return form.get("after") not in {None, _mark(last)} and bool(last) and same
+        return is_repeated(self._last_payment(link), form, means)
 
     def _go_on(self, link: Json) -> Response:
         """To the shop when it is paid; else back to this link's page, which tells what is next."""
@@ -132,15 +129,15 @@ class LinkPages:
             return pages.show_ending(summary, closed)
         if told is None and last.get("status") == "created":
             if not has_left_bank:
-                return pages.show_bank(summary, address, _last4(last))
+                return pages.show_bank(summary, address, last4_of(last))
             told = Told(bank_url=address)
         return pages.show(
             "razorpay_pay.html",
             summary=summary,
             address=address,
             told=told or Told(declined=last.get("error_description")),
-            after=_mark(last),
-            vpas=((UPI_SUCCESS, "pays"), (UPI_FAILURE, "is declined")),
+            after=mark_of(last),
+            vpas=VPAS,
             is_upi_open=bool(told and "vpa" in told.mistakes) or bool(last.get("vpa")),
             later_expiry=pages.later_expiry(self._world.clock.now()),
         )
@@ -164,15 +161,6 @@ class LinkPages:
 
 def _address(link: Json) -> str:
     return f"/pay/razorpay/{link['id']}"
-
-
-def _mark(payment: Json) -> str:
-    """What a form carries, to know later whether anything was attempted since it was shown."""
-    return str(payment.get("id", "nothing"))
-
-
-def _last4(payment: Json) -> str | None:
-    return (payment.get("card") or {}).get("last4")
 
 
 def _summary(link: Json) -> Summary:

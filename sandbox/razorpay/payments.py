@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sandbox.cards import Authenticate, Card, Decline
 from sandbox.outcomes import NotPayable, Outcome, Paid
-from sandbox.razorpay import events, orders, payment_links, shapes
+from sandbox.razorpay import events, invoices, orders, payment_links, shapes
 from sandbox.razorpay.calls import GATEWAY, Call, collection, keep
 from sandbox.razorpay.errors import invalid
 from sandbox.razorpay.shapes import TIMED_OUT, Failure
@@ -66,17 +66,22 @@ def attempt(world: World, subject_id: str, means: Means, *, late: int | None = N
     payment = shapes.payment(
         order, payment_links.of_order(world, order["id"]), means.card, means.vpa, world.clock.now()
     )
-    if world.faults.strikes("amountMismatch", GATEWAY):
-        payment |= {"amount": payment["amount"] - 1, "base_amount": payment["base_amount"] - 1}
-    order |= {"status": "attempted", "attempts": order["attempts"] + 1}
-    keep(world, orders.KIND, order)
-    keep(world, "payment", payment)
+    begin(world, payment, order)
     if means.card is not None and means.card.asks_for_authentication:
         world.agenda.enter(world.clock.exact() + TIMES_OUT_AFTER_SECONDS, TIMES_OUT, payment["id"])
         return Paid(Outcome.REQUIRES_ACTION, payment["id"])
     if means.failure is not None:
-        return _fail(world, payment, means.failure)
+        return fail(world, payment, means.failure)
     return _succeed_or_later(world, payment, late)
+
+
+def begin(world: World, payment: Json, order: Json | None) -> Json:
+    """Writes an attempt down; what is taken may be less than what was asked, by the fault ``amountMismatch``."""
+    if world.faults.strikes("amountMismatch", GATEWAY):
+        payment |= {"amount": payment["amount"] - 1, "base_amount": payment["base_amount"] - 1}
+    if order is not None:
+        keep(world, orders.KIND, order | {"status": "attempted", "attempts": order["attempts"] + 1})
+    return keep(world, "payment", payment)
 
 
 def authenticate(world: World, payment_id: str, answer: Authenticate) -> Paid:
@@ -88,7 +93,7 @@ def authenticate(world: World, payment_id: str, answer: Authenticate) -> Paid:
         return Paid(Outcome.REQUIRES_ACTION, payment_id)
     world.agenda.strike(TIMES_OUT, payment_id)
     if answer is Authenticate.FAIL:
-        return _fail(world, payment, shapes.NOT_AUTHENTICATED)
+        return fail(world, payment, shapes.NOT_AUTHENTICATED)
     return _succeed_or_later(world, payment, None)
 
 
@@ -103,23 +108,27 @@ def waiting(world: World, link: Json) -> Json | None:
 
 def time_out(world: World, payment_id: str) -> None:
     """Ten minutes have passed, and the customer has not answered the bank."""
-    payment = _find(world, payment_id)
+    payment = find(world, payment_id)
     if payment["status"] == "created":
-        _fail(world, payment, TIMED_OUT)
+        fail(world, payment, TIMED_OUT)
 
 
 def authorise_late(world: World, payment_id: str) -> None:
     """The bank says yes after all."""
-    payment = _find(world, payment_id)
+    payment = find(world, payment_id)
     if payment["status"] == "failed":
         _authorise(world, payment)
 
 
 def lapse(world: World, payment_id: str) -> None:
     """Nobody captured it: the money goes back to the customer."""
-    payment = _find(world, payment_id)
-    if payment["status"] != "authorized":
-        return
+    payment = find(world, payment_id)
+    if payment["status"] == "authorized":
+        give_back(world, payment)
+
+
+def give_back(world: World, payment: Json) -> None:
+    """An authorisation ends uncaptured: all of it goes back to the customer."""
     refund = shapes.refund(payment, world.clock.now())
     payment |= {"status": "refunded", "amount_refunded": payment["amount"], "refund_status": "full"}
     keep(world, "payment", payment)
@@ -142,15 +151,17 @@ def capture(call: Call) -> Json:
     currency = call.fields.text("currency") or "INR"
     if amount is None:
         raise invalid("The amount field is required.", "amount")
+    if payment["invoice_id"] is not None:
+        raise invalid("A subscription's payments are captured by themselves.")
     if payment["status"] == "captured":
         raise invalid("This payment has already been captured")
     if payment["status"] != "authorized":
         raise invalid("Only payments which have been authorized and not yet captured can be captured")
     if amount != payment["amount"] or currency != payment["currency"]:
         raise invalid("Capture amount must be equal to the amount authorized.", "amount")
-    if _is_paid(call.world, payment):
+    if is_order_paid(call.world, payment):
         raise invalid("Your payment has been declined as the order is already paid.")
-    return _capture(call.world, payment)
+    return take(call.world, payment)
 
 
 def _open_order(world: World, subject_id: str) -> Json:
@@ -172,30 +183,48 @@ def _open_order(world: World, subject_id: str) -> Json:
         raise NotPayable("There is no such payment link or order.")
     if order["status"] == "paid":
         raise NotPayable("This order is paid.")
+    if (invoice := invoices.of_order(world, order["id"])) is not None:
+        raise NotPayable(f"This order is part of {invoice['subscription_id']}, which is what a customer pays.")
     return order
 
 
 def _succeed_or_later(world: World, payment: Json, late: int | None) -> Paid:
-    if late is None and world.faults.strikes("lateAuthorisation", GATEWAY):
-        late = LATE_SECONDS
+    late = lateness(world, late)
     if late is not None:
         world.agenda.enter(world.clock.exact() + late, AUTHORISES_LATE, payment["id"])
-        return _fail(world, payment, TIMED_OUT)
+        return fail(world, payment, TIMED_OUT)
     return _authorise(world, payment)
 
 
+def lateness(world: World, ordered: int | None) -> int | None:
+    """How many seconds late the bank says yes: as ordered, else by the fault ``lateAuthorisation``, else at once."""
+    if ordered is None and world.faults.strikes("lateAuthorisation", GATEWAY):
+        return LATE_SECONDS
+    return ordered
+
+
 def _authorise(world: World, payment: Json) -> Paid:
+    authorise(world, payment)
+    if captures_by_itself(world) and not is_order_paid(world, payment):
+        take(world, payment)
+        return Paid(Outcome.PAID, payment["id"])
+    return leave_to_lapse(world, payment)
+
+
+def authorise(world: World, payment: Json) -> None:
+    """The bank says yes."""
     payment |= shapes.NO_FAILURE | {"status": "authorized"}
     keep(world, "payment", payment)
     events.record(world, "payment.authorized", payment=payment)
-    if captures_by_itself(world) and not _is_paid(world, payment):
-        _capture(world, payment)
-        return Paid(Outcome.PAID, payment["id"])
+
+
+def leave_to_lapse(world: World, payment: Json) -> Paid:
+    """Authorised, and not captured by itself: after three days it goes back."""
     world.agenda.enter(world.clock.exact() + LAPSES_AFTER_SECONDS, LAPSES, payment["id"])
     return Paid(Outcome.AUTHORIZED, payment["id"])
 
 
-def _capture(world: World, payment: Json) -> Json:
+def take(world: World, payment: Json) -> Json:
     """The money is the merchant's. A link that has ended meanwhile stays ended; its order is paid all the same."""
     world.agenda.strike(LAPSES, payment["id"])
     payment |= {"status": "captured", "captured": True, **shapes.fee(payment["amount"])}
@@ -213,7 +242,8 @@ def _capture(world: World, payment: Json) -> Json:
     return payment
 
 
-def _fail(world: World, payment: Json, failure: Failure) -> Paid:
+def fail(world: World, payment: Json, failure: Failure) -> Paid:
+    """The bank says no, for now."""
     payment |= {"status": "failed", **failure.fields()}
     keep(world, "payment", payment)
     events.record(world, "payment.failed", payment=payment)
@@ -225,12 +255,13 @@ def captures_by_itself(world: World) -> bool:
     return world.store.setting("razorpay_auto_capture") is not False
 
 
-def _is_paid(world: World, payment: Json) -> bool:
+def is_order_paid(world: World, payment: Json) -> bool:
     order = world.store.find(GATEWAY, orders.KIND, payment["order_id"])
     return order is not None and order["status"] == "paid"
 
 
-def _find(world: World, payment_id: str) -> Json:
+def find(world: World, payment_id: str) -> Json:
+    """A payment that is known to exist, since the agenda names it, or what was just attempted."""
     payment = world.store.find(GATEWAY, "payment", payment_id)
-    assert payment is not None, f"payment {payment_id} is named by the agenda"
+    assert payment is not None, f"there is no payment {payment_id}"
     return payment

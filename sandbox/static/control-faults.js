@@ -86,6 +86,10 @@ function seconds(name, value, set) {
 export function showSettings(settings, look) {
   const rows = Object.entries(settings).map(([name, value]) => ({ name, value }));
   keep("settings", rows, ({ name }) => name, ({ name, value }) => {
+    // What is no switch is changed by an order, and shown here.
+    if (typeof value !== "boolean") {
+      return make("li", {}, make("b", {}, name), " ", make("span", { class: "soft" }, [value].flat().join(", ") || "none"));
+    }
     const box = switching(name, value, async (control) => {
       try {
         await order("settings", { [name]: control.checked });

@@ -8,6 +8,7 @@ const mark = (gateway) => make("span", { class: `mark ${gateway}` }, gateway);
 
 const MOODS = {
   open: "wait", paid: "good", no_payment_required: "good", unpaid: "wait", expired: "", cancelled: "",
+  authenticated: "good", active: "good", completed: "good", paused: "wait", halted: "bad",
   delivered: "good", pending: "wait", sending: "wait", withheld: "wait", failed: "bad",
 };
 const mood = (state) => MOODS[state] ?? "";

@@ -1,1 +1,1 @@
-"""Stripe's API as its official SDKs call it: the part that sells things once."""
+"""Stripe's API as its official SDKs call it: the part that sells things, once and by subscription."""

@@ -18,6 +18,7 @@ from sandbox import wire
 from sandbox.ids import new_id
 from sandbox.store import Json
 from sandbox.stripe import (
+    billing,
     catalogue,
     charges,
     charging,
@@ -28,18 +29,30 @@ from sandbox.stripe import (
     events,
     expansion,
     forms,
+    invoice_items,
+    invoice_payments,
+    invoice_previews,
+    invoices,
     means,
+    pausing,
     payment_intents,
     payment_methods,
     payment_pages,
     payments,
+    portal,
+    portal_configurations,
+    schedules,
+    subscription_changes,
+    subscriptions,
     versions,
 )
 from sandbox.stripe.calls import GATEWAY, Call, Cause
 from sandbox.stripe.errors import Declined, StripeError
 from sandbox.stripe.idempotency import Kept, Keys, fingerprint
 from sandbox.stripe.intent_pages import IntentPages
+from sandbox.stripe.invoice_pages import InvoicePages
 from sandbox.stripe.parameters import Parameters
+from sandbox.stripe.portal_pages import PortalPages
 from sandbox.wire import Answer
 from sandbox.world import World
 
@@ -90,6 +103,42 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/v1/payment_methods/{id}", payment_methods.update),
     ("POST", "/v1/payment_methods/{id}/attach", payment_methods.attach),
     ("POST", "/v1/payment_methods/{id}/detach", payment_methods.detach),
+    ("POST", "/v1/subscriptions", subscriptions.create),
+    ("GET", "/v1/subscriptions", subscriptions.list_subscriptions),
+    ("GET", "/v1/subscriptions/{id}", subscriptions.retrieve),
+    ("POST", "/v1/subscriptions/{id}", subscription_changes.update),
+    ("DELETE", "/v1/subscriptions/{id}", subscriptions.cancel),
+    ("POST", "/v1/subscriptions/{id}/pause", pausing.pause),
+    ("POST", "/v1/subscriptions/{id}/resume", pausing.resume),
+    ("GET", "/v1/subscription_items", subscriptions.list_items),
+    ("POST", "/v1/subscription_schedules", schedules.create),
+    ("GET", "/v1/subscription_schedules", schedules.list_schedules),
+    ("GET", "/v1/subscription_schedules/{id}", schedules.retrieve),
+    ("POST", "/v1/subscription_schedules/{id}", schedules.update),
+    ("POST", "/v1/subscription_schedules/{id}/release", schedules.release),
+    ("POST", "/v1/subscription_schedules/{id}/cancel", schedules.cancel),
+    ("POST", "/v1/invoices", invoices.create),
+    ("GET", "/v1/invoices", invoices.list_invoices),
+    ("POST", "/v1/invoices/create_preview", invoice_previews.create_preview),
+    ("GET", "/v1/invoices/{id}", invoices.retrieve),
+    ("POST", "/v1/invoices/{id}", invoices.update),
+    ("DELETE", "/v1/invoices/{id}", invoices.delete),
+    ("GET", "/v1/invoices/{id}/lines", invoices.list_lines),
+    ("POST", "/v1/invoices/{id}/finalize", invoices.finalise),
+    ("POST", "/v1/invoices/{id}/pay", invoices.pay),
+    ("POST", "/v1/invoices/{id}/void", invoices.void),
+    ("POST", "/v1/invoices/{id}/mark_uncollectible", invoices.mark_uncollectible),
+    ("GET", "/v1/invoice_payments", invoice_payments.list_payments),
+    ("GET", "/v1/invoice_payments/{id}", invoice_payments.retrieve),
+    ("POST", "/v1/invoiceitems", invoice_items.create),
+    ("GET", "/v1/invoiceitems", invoice_items.list_items),
+    ("GET", "/v1/invoiceitems/{id}", invoice_items.retrieve),
+    ("DELETE", "/v1/invoiceitems/{id}", invoice_items.delete),
+    ("POST", "/v1/billing_portal/sessions", portal.create),
+    ("POST", "/v1/billing_portal/configurations", portal_configurations.create),
+    ("GET", "/v1/billing_portal/configurations", portal_configurations.list_configurations),
+    ("GET", "/v1/billing_portal/configurations/{id}", portal_configurations.retrieve),
+    ("POST", "/v1/billing_portal/configurations/{id}", portal_configurations.update),
     ("GET", "/v1/events", events.list_events),
     ("GET", "/v1/events/{id}", events.retrieve),
     ("POST", "/v1/webhook_endpoints", endpoints.create),
@@ -123,9 +172,10 @@ def stripe_app(world: World) -> Starlette:
     world.agenda.on(checkout.EXPIRES, lambda session_id: checkout.expire_when_due(world, session_id))
     world.agenda.on(charging.SETTLES, lambda subject: payments.settle(world, subject))
     world.agenda.on(charging.LAPSES, lambda intent_id: charging.lapse(world, intent_id))
+    billing.enter(world)
     api = Api(world)
     routes = [Route(path, api.serving(handler), methods=[method]) for method, path, handler in ROUTES]
-    routes += IntentPages(world).routes()
+    routes += [*IntentPages(world).routes(), *InvoicePages(world).routes(), *PortalPages(world).routes()]
     unknown = {404: api.answer_unknown_url, 405: api.answer_unknown_url}
     return Starlette(routes=routes, exception_handlers=unknown)
 

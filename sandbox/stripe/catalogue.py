@@ -215,7 +215,7 @@ def _price(call: Call, parameters: Parameters, product_id: str) -> Json:
         "metadata": parameters.metadata(),
         "nickname": parameters.text("nickname"),
         "product": product_id,
-        "recurring": None if recurring is None else _recurring(recurring),
+        "recurring": None if recurring is None else read_recurring(recurring),
         "tax_behavior": "unspecified",
         "tiers_mode": None,
         "transform_quantity": None,
@@ -225,7 +225,8 @@ def _price(call: Call, parameters: Parameters, product_id: str) -> Json:
     }
 
 
-def _recurring(parameters: Parameters) -> Json:
+def read_recurring(parameters: Parameters) -> Json:
+    """How often a price is due, or how long something lasts."""
     interval = parameters.choice("interval", INTERVALS)
     if interval is None:
         raise missing(parameters.name("interval"))

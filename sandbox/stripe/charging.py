@@ -223,12 +223,14 @@ def _fail(world: World, intent: Json, charge: Json | None, refusal: Refusal, cau
 
 
 def _use(world: World, intent: Json, cause: Cause) -> None:
-    """A method that paid is its customer's from now on, if that was asked for; a guest's is spent."""
+    """A method that paid is its customer's from now on, if that was asked for; a guest's is spent, or still free."""
     method = _method_of(world, intent)
     if method["customer"] is not None:
         return
-    if intent["customer"] is None or intent["setup_future_usage"] is None:
+    if intent["setup_future_usage"] is None:
         spend(world, method)
+        return
+    if intent["customer"] is None:
         return
     method["customer"] = intent["customer"]
     _keep(world, method)

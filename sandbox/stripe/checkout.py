@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from sandbox.ids import new_id
 from sandbox.store import Json
-from sandbox.stripe import customers, events, line_items, lists, method_types, payments, shapes, versions
+from sandbox.stripe import (
+    events,
+    line_items,
+    lists,
+    method_types,
+    payers,
+    payments,
+    shapes,
+    subscription_checkout,
+    versions,
+)
 from sandbox.stripe.calls import GATEWAY, NOBODY, Call, Cause
 from sandbox.stripe.errors import StripeError, missing
 from sandbox.stripe.money import check_total
@@ -22,7 +32,7 @@ CLIENT_REFERENCE_MAX = 200
 _ACCEPTED = (
     "after_expiration", "billing_address_collection", "branding_settings", "consent_collection", "custom_fields",
     "custom_text", "customer_update", "excluded_payment_method_types", "integration_identifier", "name_collection",
-    "origin_context", "payment_method_collection", "payment_method_configuration", "payment_method_data",
+    "origin_context", "payment_method_configuration", "payment_method_data",
     "payment_method_options", "permissions", "phone_number_collection", "redirect_on_completion",
     "saved_payment_method_options", "shipping_address_collection", "tax_id_collection", "wallet_options",
 )  # fmt: skip
@@ -33,11 +43,6 @@ _NOT_SIMULATED = (
 )  # fmt: skip
 _INTENT_ACCEPTED = ("on_behalf_of", "setup_future_usage", "shipping", "transfer_group")
 _INTENT_NOT_SIMULATED = ("application_fee_amount", "transfer_data")
-_SUBSCRIPTION_ACCEPTED = (
-    "application_fee_percent", "billing_cycle_anchor", "billing_mode", "default_tax_rates", "description",
-    "invoice_settings", "on_behalf_of", "pending_invoice_item_interval", "proration_behavior", "transfer_data",
-    "trial_end", "trial_period_days", "trial_settings",
-)  # fmt: skip
 
 
 def create(call: Call) -> Json:
@@ -62,7 +67,7 @@ def create(call: Call) -> Json:
             "locale": parameters.text("locale"),
             "metadata": parameters.metadata(),
             "mode": mode,
-            "payment_method_collection": "if_required" if mode == "payment" else "always",
+            "payment_method_collection": _collection(parameters, mode),
             "submit_type": parameters.text("submit_type"),
             "success_url": parameters.url("success_url"),
             "ui_mode": _ui_mode(call),
@@ -72,20 +77,25 @@ def create(call: Call) -> Json:
     if session["success_url"] is None:
         raise missing("success_url")
     intent_data = _intent_data(parameters, mode)
-    _check_subscription_data(parameters, mode)
+    subscription_data = subscription_checkout.read(call, parameters, mode)
     lines = parameters.levels("line_items")
     asked_currency = parameters.text("currency")
     parameters.accept(_ACCEPTED)
     parameters.refuse_simulation_of(_NOT_SIMULATED)
     parameters.refuse_rest()
-    items = line_items.read(call, lines, mode)
+    items = subscription_checkout.due_today(line_items.read(call, lines, mode), subscription_data)
     currency = line_items.one_currency(items, asked_currency)
     total = sum(item["amount_total"] for item in items)
     check_total(total, currency)
     session |= {"amount_subtotal": total, "amount_total": total, "currency": currency}
     session["payment_method_types"] = method_types.choose(call, currency) or ["card"]
     call.keep(KIND, session)
-    kept = {"id": session_id, "list": line_items.as_list(session_id, items), "payment_intent_data": intent_data}
+    kept = {
+        "id": session_id,
+        "list": line_items.as_list(session_id, items),
+        "payment_intent_data": intent_data,
+        "subscription_data": subscription_data,
+    }
     call.world.store.put(GATEWAY, "line_items", kept, created=now)
     call.world.agenda.enter(session["expires_at"], EXPIRES, session_id)
     return session
@@ -184,12 +194,21 @@ def _customer(call: Call) -> Json:
             "The sandbox does not simulate `customer_creation`: make the customer first.", param="customer_creation"
         )
     if customer_id is not None:
-        customers.find_living(call, customer_id, "customer")
+        payers.find_living(call, customer_id, "customer")
     return {
         "customer": customer_id,
         "customer_email": email,
         "customer_creation": None if customer_id else "if_required",
     }
+
+
+def _collection(parameters: Parameters, mode: str) -> str:
+    """Whether a card is asked for where nothing is due; the page asks in either case."""
+    asked = parameters.choice("payment_method_collection", {"always", "if_required"})
+    if asked is not None and mode != "subscription":
+        message = "You can only specify `payment_method_collection` in `subscription` mode."
+        raise StripeError(message, param="payment_method_collection")
+    return asked or ("always" if mode == "subscription" else "if_required")
 
 
 def _intent_data(parameters: Parameters, mode: str) -> Json:
@@ -213,14 +232,3 @@ def _intent_data(parameters: Parameters, mode: str) -> Json:
     level.refuse_simulation_of(_INTENT_NOT_SIMULATED)
     level.refuse_rest()
     return data
-
-
-def _check_subscription_data(parameters: Parameters, mode: str) -> None:
-    level = parameters.level("subscription_data")
-    if level is None:
-        return
-    if mode != "subscription":
-        raise StripeError(f"You can not pass `subscription_data` in `{mode}` mode.", param="subscription_data")
-    level.metadata()
-    level.accept(_SUBSCRIPTION_ACCEPTED)
-    level.refuse_rest()

@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-from sandbox.ids import new_id
 from sandbox.store import Json
-from sandbox.stripe import events, lists
+from sandbox.stripe import events, lists, payers, payment_methods, standing
 from sandbox.stripe.calls import Call
-from sandbox.stripe.errors import no_such
-
-KIND = "customer"
+from sandbox.stripe.errors import StripeError
+from sandbox.stripe.payers import KIND
 
 #: Texts that a customer may carry, with their limits.
 _TEXTS = {"email": 512, "name": 256, "phone": 20, "description": 5000}
 
 #: Taken and not acted upon.
-_ACCEPTED = ("address", "shipping", "preferred_locales", "tax_exempt", "invoice_settings", "invoice_prefix", "validate")
+_ACCEPTED = ("address", "shipping", "preferred_locales", "tax_exempt", "invoice_prefix", "validate")
+
+_SETTINGS_ACCEPTED = ("custom_fields", "footer", "rendering_options")
 
 
 def create(call: Call) -> Json:
-    customer: Json = {
-        "id": new_id("cus_", 14),
-        "object": KIND,
-        "address": None,
-        "balance": 0,
-        "created": call.world.clock.now(),
-        "currency": None,
-        "default_source": None,
-        "delinquent": False,
-        "discount": None,
-        "invoice_prefix": new_id("", 8).upper(),
-        "invoice_settings": {
-            "custom_fields": None,
-            "default_payment_method": None,
-            "footer": None,
-            "rendering_options": None,
-        },
-        "livemode": False,
-        "next_invoice_sequence": 1,
-        "preferred_locales": [],
-        "shipping": None,
-        "tax_exempt": "none",
-        "test_clock": None,
-        **{name: call.parameters.text(name, limit=limit) for name, limit in _TEXTS.items()},
-        "metadata": call.parameters.metadata(),
-    }
+    said = {name: call.parameters.text(name, limit=limit) for name, limit in _TEXTS.items()}
+    customer = payers.blank({**said, "metadata": call.parameters.metadata()}, call.world.clock.now())
+    named, default = call.parameters.text("payment_method"), _named_default(call)
     call.parameters.accept(_ACCEPTED)
     call.parameters.refuse_rest()
     call.keep(KIND, customer)
     events.record(call.world, "customer.created", customer, call.cause)
-    return customer
+    if named is None:
+        return customer
+    method = payers.keep_method(
+        call.world, customer["id"], payment_methods.find(call, named, "payment_method"), call.cause
+    )
+    if default in {named, method["id"]}:
+        customer["invoice_settings"]["default_payment_method"] = method["id"]
+    return call.keep(KIND, customer)
 
 
 def retrieve(call: Call) -> Json:
@@ -58,12 +42,15 @@ def retrieve(call: Call) -> Json:
 
 
 def update(call: Call) -> Json:
-    customer = find_living(call, call.ids["id"], "id")
+    customer = payers.find_living(call, call.ids["id"], "id")
     before = dict(customer)
     for name, limit in _TEXTS.items():
         value = call.parameters.text(name, limit=limit)
         customer[name] = customer[name] if value is None else value
     customer["metadata"] = call.parameters.metadata(customer["metadata"])
+    customer["invoice_settings"] = _read_settings(call, customer)
+    balance = call.parameters.integer("balance")
+    customer["balance"] = customer["balance"] if balance is None else balance
     call.parameters.accept(_ACCEPTED)
     call.parameters.refuse_rest()
     call.keep(KIND, customer)
@@ -74,8 +61,11 @@ def update(call: Call) -> Json:
 
 
 def delete(call: Call) -> Json:
+    """With it ends whatever it subscribed to."""
     call.parameters.refuse_rest()
-    customer = find_living(call, call.ids["id"], "id")
+    customer = payers.find_living(call, call.ids["id"], "id")
+    for subscription in standing.of_customer(call.world, customer["id"]):
+        standing.end(call.world, subscription, call.cause, "cancellation_requested")
     stub = {"id": customer["id"], "object": KIND, "deleted": True}
     call.world.store.put("stripe", KIND, stub, created=customer["created"])
     events.record(call.world, "customer.deleted", customer, call.cause)
@@ -88,9 +78,28 @@ def list_customers(call: Call) -> Json:
     return lists.page(call, KIND, "/v1/customers", matching=matching, keep=lambda customer: "deleted" not in customer)
 
 
-def find_living(call: Call, customer_id: str, param: str) -> Json:
-    """The customer, unless it was deleted: then there is no such customer."""
-    customer = call.find(KIND, customer_id, param)
-    if "deleted" in customer:
-        raise no_such(KIND, customer_id, param)
-    return customer
+def _named_default(call: Call) -> str | None:
+    """The default method as a call names it, which may be the name of the method that it brings along."""
+    level = call.parameters.level("invoice_settings")
+    if level is None:
+        return None
+    named = level.text("default_payment_method")
+    level.accept(_SETTINGS_ACCEPTED)
+    level.refuse_rest()
+    return named
+
+
+def _read_settings(call: Call, customer: Json) -> Json:
+    settings: Json = dict(customer["invoice_settings"])
+    named = _named_default(call)
+    if named is None:
+        return settings
+    method = payment_methods.find(call, named, "invoice_settings[default_payment_method]")
+    if method["customer"] != customer["id"]:
+        raise StripeError(
+            f"The customer does not have a payment method with the ID {method['id']}. The payment method must be"
+            " attached to the customer.",
+            code="resource_missing",
+            param="invoice_settings[default_payment_method]",
+        )
+    return {**settings, "default_payment_method": method["id"]}

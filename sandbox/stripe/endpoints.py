@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sandbox.ids import new_id
 from sandbox.store import Json
-from sandbox.stripe import lists, versions
+from sandbox.stripe import billing_settings, lists, versions
 from sandbox.stripe.calls import GATEWAY, Call
 from sandbox.stripe.errors import StripeError, missing
 from sandbox.webhooks import Secrets
@@ -35,6 +35,13 @@ def listening(world: World, kind: str) -> list[Json]:
     ]
 
 
+def version_of(world: World, endpoint: Json) -> str:
+    """In which version its events are shown; for the one of the start, the sandbox's settings may say another."""
+    if endpoint["id"] == CONFIGURED:
+        return str(billing_settings.read(world, "stripeWebhookVersion"))
+    return str(endpoint["api_version"] or versions.DEFAULT_VERSION)
+
+
 def matches(kind: str, pattern: str) -> bool:
     """``*`` is every type, ``charge.*`` everything about charges."""
     if pattern.endswith("*"):
@@ -63,7 +70,7 @@ def told(world: World) -> list[Json]:
             "url": endpoint["url"],
             "enabled": endpoint["status"] == "enabled",
             "types": endpoint["enabled_events"],
-            "version": endpoint["api_version"] or versions.DEFAULT_VERSION,
+            "version": version_of(world, endpoint),
             "oldSecret": (secrets := secrets_of(world, endpoint["id"])) is not None and secrets.old is not None,
         }
         for endpoint in world.store.all(GATEWAY, KIND)

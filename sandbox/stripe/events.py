@@ -60,7 +60,7 @@ def _tell(world: World, kind: str, subject: Json, cause: Cause, previous: Json |
     }
     world.store.put(GATEWAY, "event", event, created=event["created"])
     for endpoint in listening:
-        version = endpoint["api_version"] or versions.DEFAULT_VERSION
+        version = endpoints.version_of(world, endpoint)
         shown = {**event, "api_version": version, "data": versions.render(world.store, data, version)}
         world.post.hand_in(
             GATEWAY,

@@ -14,6 +14,16 @@ PATHS_MAX = 20
 _NAMES = {
     ("checkout.session", "payment_intent"): "payment_intent",
     ("checkout.session", "customer"): "customer",
+    ("checkout.session", "invoice"): "invoice",
+    ("checkout.session", "subscription"): "subscription",
+    ("subscription", "customer"): "customer",
+    ("subscription", "default_payment_method"): "payment_method",
+    ("subscription", "latest_invoice"): "invoice",
+    ("subscription", "schedule"): "subscription_schedule",
+    ("subscription_schedule", "subscription"): "subscription",
+    ("invoice", "customer"): "customer",
+    ("invoice", "default_payment_method"): "payment_method",
+    ("invoice_payment", "invoice"): "invoice",
     ("payment_intent", "latest_charge"): "charge",
     ("payment_intent", "payment_method"): "payment_method",
     ("payment_intent", "customer"): "customer",
@@ -24,8 +34,32 @@ _NAMES = {
     ("product", "default_price"): "price",
 }
 
-#: Fields that are left out until they are asked for, and the kind in which they are kept under the owner's id.
-_LEFT_OUT = {("checkout.session", "line_items"): "line_items"}
+
+def _lines(store: Store, session: Json) -> Json | None:
+    kept = store.find("stripe", "line_items", session["id"])
+    return kept["list"] if kept else None
+
+
+def _payments(store: Store, invoice: Json) -> Json:
+    found = store.newest("stripe", "invoice_payment", limit=10, matching={"invoice": invoice["id"]})
+    return {"object": "list", "data": found, "has_more": False, "url": f"/v1/invoices/{invoice['id']}/payments"}
+
+
+def _secret(store: Store, invoice: Json) -> Json | None:
+    """What the customer's browser needs to pay an open invoice."""
+    kept = store.find("stripe", "invoice_means", invoice["id"]) or {}
+    intent = store.find("stripe", "payment_intent", kept.get("intent", ""))
+    if intent is None or invoice["status"] != "open":
+        return None
+    return {"client_secret": intent["client_secret"], "type": "payment_intent"}
+
+
+#: Fields that are left out until they are asked for, and what is told then.
+_LEFT_OUT = {
+    ("checkout.session", "line_items"): _lines,
+    ("invoice", "payments"): _payments,
+    ("invoice", "confirmation_secret"): _secret,
+}
 
 
 def expand(store: Store, answer: Json, paths: list[str]) -> None:
@@ -48,8 +82,7 @@ def _expand(store: Store, value: Any, steps: list[str], path: str) -> None:
         return
     kind, field = str(value.get("object")), steps[0]
     if (kind, field) in _LEFT_OUT:
-        kept = store.find("stripe", _LEFT_OUT[kind, field], value["id"])
-        value[field] = kept["list"] if kept else None
+        value[field] = _LEFT_OUT[kind, field](store, value)
     elif (kind, field) in _NAMES and isinstance(value.get(field), str):
         value[field] = store.find("stripe", _NAMES[kind, field], value[field])
     elif field not in value or not (isinstance(value[field], dict | list) or (kind, field) in _NAMES):

@@ -11,7 +11,7 @@ from starlette.routing import Route
 from sandbox import pages
 from sandbox.pages import Ending, Line, Summary
 from sandbox.store import Json
-from sandbox.stripe import charging, payments
+from sandbox.stripe import charging, collecting, payments
 from sandbox.stripe.calls import GATEWAY
 from sandbox.stripe.charging import KIND
 from sandbox.stripe.money import show
@@ -65,6 +65,7 @@ class IntentPages:
         way_back = (intent["next_action"].get("redirect_to_url") or {}).get("return_url")
         with self._world.store.transaction():
             charging.authenticate(self._world, intent, pages.read_answer(form))
+            collecting.follow(self._world, intent)
         return pages.go(_address(intent) if way_back is None else _told(way_back, intent))
 
     def _find(self, request: Request) -> Json | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sandbox.store import Json
-from sandbox.stripe import addresses, customers, method_types, versions
+from sandbox.stripe import addresses, method_types, payers, versions
 from sandbox.stripe.calls import Call
 from sandbox.stripe.charging import Terms
 from sandbox.stripe.errors import StripeError, missing, not_simulated
@@ -79,7 +79,7 @@ def read_terms_of_use(call: Call) -> Json:
     parameters = call.parameters
     told: Json = {}
     if "customer" in parameters:
-        told["customer"] = customers.find_living(call, parameters.required_text("customer"), "customer")["id"]
+        told["customer"] = payers.find_living(call, parameters.required_text("customer"), "customer")["id"]
     if "setup_future_usage" in parameters:
         told["setup_future_usage"] = parameters.choice("setup_future_usage", {"off_session", "on_session"})
     return told

@@ -31,6 +31,7 @@ CARDS = {
     "chargeDeclinedLostCard": Card("9987", Decline.LOST),
     "chargeDeclinedStolenCard": Card("9979", Decline.STOLEN),
     "chargeDeclinedVelocityLimitExceeded": Card("6975", Decline.TOO_OFTEN),
+    "chargeCustomerFail": Card("0341", Decline.GENERIC, fails_later=True),
     "authenticationRequired": Card("3184", asks_for_authentication=True),
     "authenticationRequiredOnSetup": Card("3155", asks_for_authentication=True),
     "authenticationRequiredChargeDeclinedInsufficientFunds": Card("3178", Decline.INSUFFICIENT_FUNDS, True),
@@ -38,6 +39,8 @@ CARDS = {
     "threeDSecureRequired": Card("3063", asks_for_authentication=True),
 }
 _PREFIXES = ("pm_card_", "tok_")
+#: Asks for 3-D Secure when it is typed in, and not again once it is kept.
+_ASKS_ONCE = "3155"
 _CARD_OF = {card.last4: card for card in CARDS.values()}
 
 
@@ -77,6 +80,19 @@ def behaviour_of(method: Json) -> Behaviour:
         return Behaviour(card.decline, card.asks_for_authentication)
     debit = _DEBIT_OF[method["sepa_debit"]["last4"]]
     return Behaviour(debit.decline, settles_after=debit.settles_after)
+
+
+def behaviour_unattended(method: Json) -> Behaviour:
+    """The same where nobody is there to be asked: a bank that let the customer keep this card asks no more."""
+    behaviour = behaviour_of(method)
+    if method["customer"] is not None and method["type"] == "card" and method["card"]["last4"] == _ASKS_ONCE:
+        return Behaviour(behaviour.decline)
+    return behaviour
+
+
+def fails_later(method: Json) -> bool:
+    """Whether a bank lets a shop keep this card although it will not pay."""
+    return method["type"] == "card" and _CARD_OF[method["card"]["last4"]].fails_later
 
 
 def is_ready_made(name: str) -> bool:

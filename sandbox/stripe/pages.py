@@ -8,14 +8,17 @@ from starlette.routing import Route
 
 from sandbox import pages
 from sandbox.card_form import FormRefused, read_card_form
-from sandbox.cards import Card
+from sandbox.cards import RENEWAL_CARDS, TEST_CARDS, Card
 from sandbox.outcomes import NotPayable
 from sandbox.pages import Ending, Line, Summary, Told
 from sandbox.store import Json
-from sandbox.stripe import payments
+from sandbox.stripe import payments, records
 from sandbox.stripe.calls import GATEWAY
 from sandbox.stripe.money import show
 from sandbox.world import World
+
+#: Cards for pages on which one may be kept, and charged again.
+CARDS = TEST_CARDS + RENEWAL_CARDS
 
 
 class CheckoutPages:
@@ -43,7 +46,7 @@ class CheckoutPages:
         email = form.get("email", "")
         try:
             card = read_card_form(form, now=self._world.clock.now())
-            if not self._is_repeated(session, form, card):
+            if not is_repeated(form, self._last_method(session), card):
                 with self._world.store.transaction():
                     payments.attempt(self._world, session["id"], card, email=email.strip() or None)
         except FormRefused as refused:
@@ -75,22 +78,17 @@ class CheckoutPages:
         now = self._find("checkout.session", session["id"])
         return pages.go(_success_url(now) if now["status"] == "complete" else _address(now))
 
-    def _is_repeated(self, session: Json, form: dict[str, str], card: Card) -> bool:
-        """The form has been sent before, with this card: a button pressed twice, where no script could stop it."""
-        last = self._last_method(session)
-        return form.get("after") not in {None, _mark(last)} and _last4(last) == card.last4
-
     def _last_method(self, session: Json) -> Json:
-        """The card of the newest attempt. Every attempt has its own, even with the same card."""
-        intent = self._find("payment_intent", session["payment_intent"])
-        refused = (intent.get("last_payment_error") or {}).get("payment_method") or {}
-        return self._find("payment_method", intent.get("payment_method") or refused.get("id"))
+        return last_method(self._world, self._intent(session))
+
+    def _intent(self, session: Json) -> Json:
+        return payments.intent_of(self._world, session) or {}
 
     def _show(self, session: Json, told: Told | None = None, *, has_left_bank: bool = False) -> Response:
         summary, address = self._summary(session), _address(session)
-        intent = self._find("payment_intent", session["payment_intent"])
-        if (ending := self._ending(session, intent)) is not None:
+        if (ending := self._ending(session)) is not None:
             return pages.show_ending(summary, ending)
+        intent = self._intent(session)
         if told is None and intent.get("status") == "requires_action":
             if not has_left_bank:
                 return pages.show_bank(summary, address, _last4(self._last_method(session)))
@@ -99,35 +97,37 @@ class CheckoutPages:
             "stripe_pay.html",
             summary=summary,
             address=address,
-            told=told or Told(declined=(intent.get("last_payment_error") or {}).get("message")),
-            after=_mark(self._last_method(session)),
+            told=told or Told(declined=payments.declined(self._world, session)),
+            after=mark(self._last_method(session)),
             known_email=session["customer_email"] or self._find("customer", session["customer"]).get("email"),
+            asks_for_email=True,
+            cards=TEST_CARDS if session["mode"] == "payment" else CARDS,
+            pay_label=_pay_label(session, summary),
             later_expiry=pages.later_expiry(self._world.clock.now()),
         )
 
-    def _ending(self, session: Json, intent: Json) -> Ending | None:
+    def _ending(self, session: Json) -> Ending | None:
         """What there is to say where nothing is to be paid any more."""
         if session["status"] == "complete":
-            return _thanks(session, intent)
+            return _thanks(session, self._intent(session))
         try:
             payments.find_open(self._world, session["id"])
         except NotPayable as reason:
-            title = "This cannot be paid here" if session["mode"] == "subscription" else "This page is closed"
-            return Ending(title, str(reason), onward_url=session["cancel_url"])
+            return Ending("This page is closed", str(reason), onward_url=session["cancel_url"])
         return None
 
     def _summary(self, session: Json) -> Summary:
-        items = self._find("line_items", session["id"])["list"]["data"]
+        items = records.kept_lines(self._world, session)["list"]["data"]
         lines = tuple(self._line(item) for item in items)
         recurring = next((item["price"]["recurring"] for item in items if item["price"]["recurring"]), None)
         total = show(session["amount_total"], session["currency"])
         return Summary(
             gateway="stripe",
-            heading=f"{'Subscribe to' if recurring else 'Pay'} {lines[0].name if recurring else pages.MERCHANT}",
+            heading=f"{_verb(session)} {lines[0].name if recurring else pages.MERCHANT}",
             amount=total,
             lines=lines,
             total=total,
-            per=_period(recurring) if recurring else "",
+            per=_from_then_on(session, items, recurring) if recurring else "",
             back_url=session["cancel_url"] if session["status"] == "open" else None,
         )
 
@@ -148,9 +148,21 @@ def _success_url(session: Json) -> str:
     return str(session["success_url"]).replace("{CHECKOUT_SESSION_ID}", session["id"])
 
 
-def _mark(method: Json) -> str:
+def mark(method: Json) -> str:
     """What a form carries, to know later whether anything was attempted since it was shown."""
     return str(method.get("id", "nothing"))
+
+
+def is_repeated(form: dict[str, str], last: Json, card: Card) -> bool:
+    """The form has been sent before, with this card: a button pressed twice, where no script could stop it."""
+    return form.get("after") not in {None, mark(last)} and _last4(last) == card.last4
+
+
+def last_method(world: World, intent: Json) -> Json:
+    """The card of the newest attempt. Every attempt has its own, even with the same card."""
+    refused = (intent.get("last_payment_error") or {}).get("payment_method") or {}
+    named = intent.get("payment_method") or refused.get("id") or ""
+    return world.store.find(GATEWAY, "payment_method", named) or {}
 
 
 def _last4(method: Json) -> str | None:
@@ -158,8 +170,34 @@ def _last4(method: Json) -> str | None:
     return (method.get("card") or {}).get("last4")
 
 
+def _is_trial(session: Json) -> bool:
+    return bool(session["mode"] == "subscription" and session["amount_total"] == 0)
+
+
+def _verb(session: Json) -> str:
+    if session["mode"] == "payment":
+        return "Pay"
+    return "Try" if _is_trial(session) else "Subscribe to"
+
+
+def _pay_label(session: Json, summary: Summary) -> str:
+    if session["mode"] == "payment":
+        return f"Pay {summary.amount}"
+    return "Start trial" if _is_trial(session) else "Subscribe"
+
+
+def _from_then_on(session: Json, items: list[Json], recurring: Json) -> str:
+    """What follows what is due today."""
+    each = sum(item["price"]["unit_amount"] * item["quantity"] for item in items if item["price"]["recurring"])
+    later = f"then {show(each, session['currency'])} {_period(recurring)}"
+    return later if _is_trial(session) else _period(recurring)
+
+
 def _thanks(session: Json, intent: Json) -> Ending:
     onward = _success_url(session)
+    if session["mode"] == "subscription":
+        said = "Your trial has begun." if _is_trial(session) else "Your subscription has begun."
+        return Ending("Thank you", said, "good", onward)
     if session["payment_status"] != "unpaid":
         return Ending("Thank you", "This payment is complete.", "good", onward)
     if intent["status"] == "processing":

@@ -26,6 +26,11 @@ class Parameters:
     def __contains__(self, name: str) -> bool:
         return bool(self._values.get(name, "") != "")
 
+    def is_cleared(self, name: str) -> bool:
+        """Whether the call names it and leaves it empty, as one does to take a value away."""
+        self._read.add(name)
+        return self._values.get(name) == ""
+
     def name(self, name: str) -> str:
         """The parameter's full name, for errors."""
         return f"{self._path}[{name}]" if self._path else name
@@ -86,6 +91,13 @@ class Parameters:
             raise self._invalid("object", name, value)
         return Parameters(value, self.name(name))
 
+    def tree(self, name: str) -> dict[str, Any] | None:
+        """Everything below a name, as it was told."""
+        value = self._take(name)
+        if value is not None and not isinstance(value, dict):
+            raise self._invalid("object", name, value)
+        return value
+
     def levels(self, name: str) -> list[Parameters]:
         """A list of such levels; empty where there is none."""
         value = self._take(name)
@@ -122,10 +134,14 @@ class Parameters:
 
     def created(self) -> Created:
         """The filter on a list: ``created=N`` or ``created[gte]=N`` and its like."""
-        if isinstance(self._values.get("created"), str):
-            exact = self.integer("created") or 0
+        return self.span("created")
+
+    def span(self, name: str) -> Created:
+        """The same for any other moment."""
+        if isinstance(self._values.get(name), str):
+            exact = self.integer(name) or 0
             return Created(exact, exact)
-        level = self.level("created")
+        level = self.level(name)
         if level is None:
             return Created()
         gte, gt, lte, lt = (level.integer(name) for name in ("gte", "gt", "lte", "lt"))

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from sandbox.store import Json
-from sandbox.stripe import charging, intent_parameters, lists, payment_methods, payments, shapes, versions
+from sandbox.stripe import (
+    charging,
+    collecting,
+    intent_parameters,
+    invoicing,
+    lists,
+    payment_methods,
+    payments,
+    shapes,
+    versions,
+)
 from sandbox.stripe.calls import Call
 from sandbox.stripe.charging import KIND, Terms
 from sandbox.stripe.errors import Declined, StripeError
@@ -112,6 +122,9 @@ def cancel(call: Call) -> Json:
         message = _not_in_this_state(intent, "You cannot cancel this PaymentIntent", _CANCELLABLE)
         raise _unexpected(call, intent, message)
     _refuse_checkouts_own(call, intent)
+    if invoicing.of_intent(call.world, intent) is not None:
+        message = "You cannot cancel a PaymentIntent that was created by an invoice. Void the invoice instead."
+        raise _unexpected(call, intent, message)
     return charging.cancel(call.world, intent, reason, call.cause)
 
 
@@ -125,6 +138,7 @@ def _confirm(call: Call, intent: Json, method: Json | None, terms: Terms) -> Jso
         raise _unexpected(call, intent, message)
     _check_method(call, intent, method)
     refusal = charging.confirm(call.world, intent, method, call.cause, terms)
+    collecting.follow(call.world, intent, call.cause)
     if refusal is not None:
         raise Declined(intent["last_payment_error"], _shown(call, intent))
     return intent

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from sandbox.cards import Card, read_card
 from sandbox.store import Json
-from sandbox.stripe import addresses, charging, customers, events, lists, means, shapes
+from sandbox.stripe import addresses, charging, events, lists, means, payers, shapes
 from sandbox.stripe.calls import GATEWAY, Call
 from sandbox.stripe.errors import StripeError, missing, no_such
 from sandbox.stripe.method_types import KNOWN
@@ -51,7 +51,7 @@ def attach(call: Call) -> Json:
     """A ready-made name makes a new method of the customer's."""
     customer = call.parameters.required_text("customer")
     call.parameters.refuse_rest()
-    customers.find_living(call, customer, "customer")
+    payers.find_living(call, customer, "customer")
     method = find(call, call.ids["id"], KIND, missing_is=404)
     if method["customer"] not in {None, customer}:
         raise StripeError("The payment method you provided has already been attached to a customer.", executed=True)
@@ -69,6 +69,7 @@ def detach(call: Call) -> Json:
     if method["customer"] is None:
         message = "The payment method you provided is not attached to a customer so detachment is impossible."
         raise StripeError(message, executed=True)
+    payers.part_with(call.world, method, call.cause)
     previous = {"customer": method["customer"]}
     method["customer"] = None
     call.keep(KIND, method)
@@ -86,7 +87,7 @@ def list_methods(call: Call) -> Json:
 
 
 def list_of_customer(call: Call) -> Json:
-    customer = customers.find_living(call, call.ids["id"], "id")["id"]
+    customer = payers.find_living(call, call.ids["id"], "id")["id"]
     return _page(call, customer, call.parameters.text("type"), f"/v1/customers/{customer}/payment_methods")
 
 

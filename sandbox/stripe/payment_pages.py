@@ -41,11 +41,14 @@ def confirm(call: Call) -> Json:
         paid = payments.pay_with(call.world, payments.find_open(call.world, session["id"]), method, call.cause)
     except NotPayable as reason:
         raise StripeError(str(reason), executed=True) from None
-    intent = call.find("payment_intent", paid.payment or "")
+    page = _page_of(call.find(SESSION, session["id"], "session"))
+    if paid.payment is None:
+        return page
+    intent = call.find("payment_intent", paid.payment)
     if paid.message is not None:
         shown = versions.render(call.world.store, {"payment_intent": intent}, call.version)
         raise Declined(intent["last_payment_error"], shown)
-    return {**_page_of(call.find(SESSION, session["id"], "session")), "payment_intent": intent}
+    return {**page, "payment_intent": intent}
 
 
 def _page_of(session: Json) -> Json:

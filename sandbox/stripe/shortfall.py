@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sandbox.ids import new_id
 from sandbox.store import Json
 from sandbox.stripe.calls import GATEWAY
 from sandbox.world import World
@@ -25,3 +26,13 @@ def agree(world: World, session: Json, intent: Json) -> None:
     first = max(kept["list"]["data"], key=lambda line: int(line["amount_total"]))
     first |= {"amount_discount": first["amount_discount"] + short, "amount_total": first["amount_total"] - short}
     world.store.put(GATEWAY, "line_items", kept, created=session["created"])
+
+
+def agree_on_invoice(invoice: Json, intent: Json) -> None:
+    """The invoice comes to what was taken, in the same way."""
+    short = invoice["amount_due"] - intent["amount"]
+    if short <= 0:
+        return
+    for name in ("amount_due", "amount_remaining", "total", "total_excluding_tax"):
+        invoice[name] -= short
+    invoice["total_discount_amounts"] = [{"amount": short, "discount": new_id("di_1", 23)}]

@@ -1,7 +1,8 @@
 """The same object in an older version of the API: it is kept in the newest shape, and each change is undone in turn.
 
-What is undone here is what concerns one-time payments; sources are Stripe's changelog and events recorded at the older
-versions. A webhook endpoint's version decides the shape of its events, a call's version the shape of its answer.
+What is undone here is what concerns payments, and in ``billing_versions`` subscriptions; sources are Stripe's changelog
+and events recorded at the older versions. A webhook endpoint's version decides the shape of its events, a call's
+version the shape of its answer.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.store import Json, Store
+from sandbox.stripe import billing_versions
 
 #: What a call without a version gets, and an endpoint made without one: the account's default.
 DEFAULT_VERSION = "2026-10-28.endive"
@@ -44,10 +46,28 @@ def render(store: Store, value: Any, version: str) -> Any:
     if not isinstance(value, dict):
         return value
     shown = {name: render(store, inner, version) for name, inner in value.items()}
+    if "previous_attributes" in value:
+        shown["previous_attributes"] = _previous(store, value, version)
     for change, kind, undo in _CHANGES:
         if shown.get("object") == kind and is_before(version, change):
             undo(store, shown)
     return shown
+
+
+def _previous(store: Store, data: Json, version: str) -> Json:
+    """What the event's object was before, under the names that it has in that version."""
+    before: Json = render(store, {**data["object"], **data["previous_attributes"]}, version)
+    return _difference(before, render(store, data["object"], version))
+
+
+def _difference(before: Json, now: Json) -> Json:
+    """What of it was otherwise, level by level; what was not there was null."""
+    changed: Json = {}
+    for name in [*before, *(name for name in now if name not in before)]:
+        old, new = before.get(name), now.get(name)
+        if old != new:
+            changed[name] = _difference(old, new) if isinstance(old, dict) and isinstance(new, dict) else old
+    return changed
 
 
 def _allow_list_leaves(_: Store, shown: Json) -> None:
@@ -63,14 +83,10 @@ def _shipping_is_on_the_session(_: Store, shown: Json) -> None:
     shown["shipping_details"] = (shown.pop("collected_information", None) or {}).get("shipping_details")
 
 
-def _invoice_is_named(_: Store, shown: Json) -> None:
-    shown["invoice"] = None
-
-
 def _charges_are_listed(store: Store, shown: Json) -> None:
     charges = store.newest("stripe", "charge", limit=10, matching={"payment_intent": shown["id"]})
     for charge in charges:
-        _invoice_is_named(store, charge)
+        billing_versions.charge_names_its_invoice(store, charge)
         _refunds_are_listed(store, charge)
     url = f"/v1/charges?payment_intent={shown['id']}"
     shown["charges"] = {"object": "list", "data": charges, "has_more": False, "total_count": len(charges), "url": url}
@@ -86,10 +102,14 @@ def _refunds_are_listed(_: Store, shown: Json) -> None:
 _CHANGES: list[tuple[str, str, Undo]] = [
     (ENDIVE, "checkout.session", _allow_list_leaves),
     (ENDIVE, "payment_intent", _allow_list_leaves),
+    (ENDIVE, "subscription", billing_versions.status_needs_no_reason),
     (DAHLIA, "checkout.session", _ui_mode_has_its_short_name),
     (BASIL, "checkout.session", _shipping_is_on_the_session),
-    (BASIL, "payment_intent", _invoice_is_named),
-    (BASIL, "charge", _invoice_is_named),
+    (BASIL, "subscription", billing_versions.period_is_on_the_subscription),
+    (BASIL, "invoice", billing_versions.money_is_on_the_invoice),
+    (BASIL, "line_item", billing_versions.line_names_its_price),
+    (BASIL, "payment_intent", billing_versions.intent_names_its_invoice),
+    (BASIL, "charge", billing_versions.charge_names_its_invoice),
     (CHARGES_LEFT_THE_INTENT, "payment_intent", _charges_are_listed),
     (CHARGES_LEFT_THE_INTENT, "charge", _refunds_are_listed),
 ]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.acceptance
 ROOT = Path(__file__).parents[2]
 
 #: Half a minute under fire. How long an event may take after a blow is judged on a machine of its own, not here.
-WORDS = ("--seed", "5", "--payments", "100", "--minutes", "0.5", "--gap", "1")
+WORDS = ("--seed", "5", "--payments", "100", "--minutes", "0.4", "--gap", "1")
 
 
 @pytest.mark.timeout(400)

@@ -17,7 +17,7 @@ from gateways.gateway import Json
 from gateways.razorpay.settings import RazorpaySettings
 from gateways.registry import GATEWAYS
 from gateways.stripe.settings import StripeSettings
-from payments.events import Observed, OrderEvent
+from payments.events import Event, Observed
 from payments.money import Money
 from tests.sandboxes import Sandbox
 
@@ -114,5 +114,5 @@ async def create(client: Client, frozen: Json, key: str = "key-1") -> Session:
     return created.session
 
 
-def events(observed: tuple[Observed, ...]) -> list[OrderEvent]:
+def events(observed: tuple[Observed, ...]) -> list[Event]:
     return [each.event for each in observed]

@@ -23,6 +23,7 @@ from db.pool import open_pool
 from local.postgres import Postgres
 from payments.failure import FailureCode
 from payments.order import OrderStatus
+from payments.subscription import SubscriptionStatus
 from tests import servers
 from tests.counter import NO_REDIS, bearer, put_on_sale, values
 from tests.fake_client import FakeClient, Mood
@@ -113,6 +114,33 @@ def test_what_sells_is_answered_as_described(base_url: str) -> None:
     assert said == {201, 502, 504}
 
 
+def test_what_subscribes_is_answered_as_described(base_url: str) -> None:
+    headers = bearer("subscriber")
+    create = SCHEMA["/create-subscription"]["post"]
+    told = []
+    for _ in MOODS:  # each lost answer is found again by the next click
+        case = create.Case(body={"planId": "pro"})
+        told.append(case.call(base_url=base_url, headers=headers))
+        case.validate_response(told[-1], excluded_checks=EXCLUDED)
+    subscription = told[-1].json()["subscriptionId"]
+    said = set()
+    for path, method in (
+        ("/subscriptions", "get"),
+        ("/subscriptions/{subscriptionId}", "get"),
+        ("/subscriptions/{subscriptionId}/pause", "post"),
+        ("/subscriptions/{subscriptionId}/update-payment-method", "post"),
+        ("/subscriptions/{subscriptionId}/cancel", "post"),
+        ("/invoices", "get"),
+    ):
+        named = {"subscriptionId": subscription} if "{" in path else {}
+        case = SCHEMA[path][method].Case(path_parameters=named)
+        response = case.call(base_url=base_url, headers=headers)
+        case.validate_response(response, excluded_checks=EXCLUDED)
+        said.add(response.status_code)
+
+    assert said == {200, 409}
+
+
 def test_the_description_and_the_routes_name_the_same_operations() -> None:
     routes = {
         (_described(route.path), method.lower())
@@ -126,7 +154,11 @@ def test_the_description_and_the_routes_name_the_same_operations() -> None:
 
 
 def _described(path: str) -> str:
-    for ours, theirs in (("{order_id}", "{orderId}"), ("{user_id:path}", "{userId}")):
+    for ours, theirs in (
+        ("{order_id}", "{orderId}"),
+        ("{subscription_id}", "{subscriptionId}"),
+        ("{user_id:path}", "{userId}"),
+    ):
         path = path.replace(ours, theirs)
     return path
 
@@ -143,6 +175,9 @@ def test_it_names_every_status_and_every_failure_of_the_rules() -> None:
 
     assert set(schemas["OrderStatus"]["properties"]["status"]["enum"]) == {status.value for status in OrderStatus}
     assert set(schemas["Failure"]["properties"]["code"]["enum"]) == {code.value for code in FailureCode}
+    assert set(schemas["Subscription"]["properties"]["status"]["enum"]) == {
+        status.value for status in SubscriptionStatus
+    }
 
 
 def test_every_operation_has_a_name_of_its_own_and_a_meaning_for_each_answer() -> None:
@@ -152,4 +187,4 @@ def test_every_operation_has_a_name_of_its_own_and_a_meaning_for_each_answer() -
     assert len(set(names)) == len(names)
     for told in operations:
         assert all(answer["description"] for answer in told["responses"].values()), told["operationId"]
-        assert {int(status) for status in told["responses"]} <= {200, 201, *PROBLEMS}
+        assert {int(status) for status in told["responses"]} <= {200, 201, 202, *PROBLEMS}

@@ -330,7 +330,7 @@ async def test_what_is_switched_off_needs_no_simulation(client: stripe.StripeCli
     assert session.status == "open"
 
 
-async def test_a_subscription_can_be_offered_and_expired_but_not_paid(
+async def test_a_subscription_that_was_offered_and_expired_cannot_be_paid(
     sandbox: Sandbox, client: stripe.StripeClient
 ) -> None:
     recurring = line(recurring={"interval": "month"})
@@ -338,8 +338,8 @@ async def test_a_subscription_can_be_offered_and_expired_but_not_paid(
         client, mode="subscription", line_items=[recurring], subscription_data={"metadata": {"order_id": "order-1"}}
     )
 
-    refused = httpx.post(f"{sandbox.url}/_control/pay", json={"session": session.id, "card": PAYS}, trust_env=False)
     expired = await client.v1.checkout.sessions.expire_async(session.id)
+    refused = httpx.post(f"{sandbox.url}/_control/pay", json={"session": session.id, "card": PAYS}, trust_env=False)
 
     assert (refused.status_code, refused.json()["code"]) == (409, "not_payable")
     assert expired.status == "expired"

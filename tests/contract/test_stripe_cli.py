@@ -41,6 +41,11 @@ TRIGGERS = (
     *("payment_method.attached", "payment_method.detached"),
     *("customer.created", "customer.updated", "customer.deleted"),
     *("product.created", "product.updated", "product.deleted", "price.created", "price.updated"),
+    *("customer.subscription.created", "customer.subscription.updated", "customer.subscription.deleted"),
+    *("customer.subscription.paused", "customer.subscription.trial_will_end"),
+    *("invoice.created", "invoice.updated", "invoice.finalized", "invoice.deleted", "invoice.voided"),
+    *("invoice.paid", "invoice.payment_failed", "invoice.payment_action_required", "invoice.marked_uncollectible"),
+    *("invoiceitem.created", "invoiceitem.deleted"),
 )
 
 Trigger = Callable[..., str]
@@ -121,7 +126,7 @@ def test_a_trigger_makes_its_event_and_delivers_it_signed(
     listed = client.v1.events.list({"type": event, "limit": 1}).data[0]
     assert "Trigger succeeded!" in said
     assert (believed.id, believed.type, listed.id) == (event_id, event, event_id)
-    assert believed.data.object["object"] == event.rpartition(".")[0]
+    assert believed.data.object["object"] == event.rpartition(".")[0].removeprefix("customer.")
 
 
 def test_a_trigger_carries_what_is_added_to_it(receiver: Receiver, trigger: Trigger) -> None:
@@ -151,5 +156,5 @@ def _delivered(receiver: Receiver, event_type: str) -> dict[str, Delivery]:
 
 
 def _orders(receiver: Receiver) -> set[str]:
-    """The orders that arrived in anybody's metadata."""
-    return {event["data"]["object"]["metadata"].get("order_id", "") for event in receiver.events()}
+    """The orders that arrived in anybody's metadata, which not every object has."""
+    return {event["data"]["object"].get("metadata", {}).get("order_id", "") for event in receiver.events()}

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from gateways.gateway import TranslationError, Unhandled
 from gateways.registry import GATEWAYS
-from payments.events import Observed, PaymentAuthorised, PaymentSucceeded
+from payments.events import Event, Observed, PaymentAuthorised, PaymentSucceeded, SubscriptionTold
+from payments.invoice import InvoicePayment, InvoiceStatus
 from payments.money import Money
 from payments.payment import sighted
-from tests.contract import shapes
+from tests.contract import billing_shapes, shapes
 from tests.contract.recorded import event_files, load
 
 STRIPE, RAZORPAY = GATEWAYS["stripe"], GATEWAYS["razorpay"]
@@ -59,7 +60,58 @@ def test_f22_an_invoices_intent_is_no_one_time_payment_in_any_shape(version: str
 
     told = STRIPE.translate(event)
 
-    assert told == Unhandled("not_a_one_time_payment")
+    assert told == Unhandled("told_by_its_invoice")
+
+
+@pytest.mark.parametrize("version", billing_shapes.SUBSCRIPTIONS)
+def test_f22_a_subscription_is_the_same_fact_in_every_shape(version: str) -> None:
+    event = shapes.stripe_event("customer.subscription.updated", billing_shapes.SUBSCRIPTIONS[version], version)
+
+    told = observed(STRIPE.translate(event))
+
+    newest = shapes.stripe_event("customer.subscription.updated", billing_shapes.subscription())
+    assert told == observed(STRIPE.translate(newest))
+    assert told.references.order_ids == (shapes.ORDER_ID,)
+    assert isinstance(told.event, SubscriptionTold)
+    assert told.event.snapshot is not None
+    assert told.event.snapshot.period_end is not None
+
+
+@pytest.mark.parametrize("version", billing_shapes.PAID_INVOICES)
+def test_f22_a_paid_invoice_is_the_same_fact_in_every_shape(version: str) -> None:
+    event = shapes.stripe_event("invoice.paid", billing_shapes.PAID_INVOICES[version], version)
+
+    told = observed(STRIPE.translate(event))
+
+    newest = billing_shapes.invoice(payments=billing_shapes.payments(billing_shapes.paying()))
+    assert told.event == observed(STRIPE.translate(shapes.stripe_event("invoice.paid", newest))).event
+    assert told.references.order_ids == (shapes.ORDER_ID,)
+    assert told.references.instance == "counterfoil"
+    assert {billing_shapes.SUB_ID, billing_shapes.INVOICE_ID, billing_shapes.PAID_BY} <= set(told.references.objects)
+    assert isinstance(told.event, SubscriptionTold)
+    assert told.event.invoice is not None
+    assert told.event.invoice.payment == InvoicePayment(billing_shapes.PAID_BY, Money(1900, "usd"))
+
+
+@pytest.mark.parametrize("version", billing_shapes.FAILED_INVOICES)
+def test_f22_a_failed_invoice_is_the_same_fact_in_every_shape(version: str) -> None:
+    event = shapes.stripe_event("invoice.payment_failed", billing_shapes.FAILED_INVOICES[version], version)
+
+    told = observed(STRIPE.translate(event))
+
+    newest = shapes.stripe_event("invoice.payment_failed", billing_shapes.invoice(**billing_shapes.OPEN))
+    assert told.event == observed(STRIPE.translate(newest)).event
+
+
+@pytest.mark.parametrize("name", billing_shapes.CHARGES)
+def test_f22_a_charge_is_the_same_fact_in_every_shape(name: str) -> None:
+    told = observed(RAZORPAY.translate(billing_shapes.CHARGES[name]))
+
+    assert isinstance(told.event, SubscriptionTold)
+    assert told.event.invoice is not None
+    assert told.event.invoice.status is InvoiceStatus.PAID
+    assert told.event.invoice.payment == InvoicePayment(billing_shapes.RZP_PAYMENT_ID, Money(99_900, "inr"))
+    assert told == observed(RAZORPAY.translate(billing_shapes.CHARGES["captured as text"]))
 
 
 @pytest.mark.parametrize("name", shapes.CAPTURES)
@@ -115,11 +167,29 @@ def test_f64_amounts_pass_through_as_the_exact_integers_they_are(minor: int) -> 
         (STRIPE, shapes.stripe_event("checkout.session.completed", shapes.session(amount_total=minor))),
         (STRIPE, shapes.stripe_event("payment_intent.succeeded", shapes.intent(amount_received=minor))),
         (RAZORPAY, shapes.razorpay_event("payment.captured", payment=shapes.payment(amount=minor))),
+        (STRIPE, shapes.stripe_event("invoice.paid", billing_shapes.old_invoice(amount_paid=minor))),
+        (RAZORPAY, _charged(amount=minor)),
     ]
 
-    told = [sighted(observed(gateway.translate(event)).event) for gateway, event in events]
+    told = [_amount_of(observed(gateway.translate(event)).event) for gateway, event in events]
 
-    assert [seen.amount.minor for seen in told if seen] == [minor] * 3
+    # What was paid by nothing was paid by no payment: 0 at Stripe.
+    assert [amount for amount in told if amount is not None] == [minor] * (5 if minor else 4)
+
+
+def _charged(**changes: Any) -> dict[str, Any]:
+    payment = billing_shapes.rzp_payment(**changes)
+    return shapes.razorpay_event(
+        "subscription.charged", subscription=billing_shapes.rzp_subscription(), payment=payment
+    )
+
+
+def _amount_of(event: Event) -> int | None:
+    if not isinstance(event, SubscriptionTold):
+        seen = sighted(event)
+        return None if seen is None else seen.amount.minor
+    paid = None if event.invoice is None else event.invoice.payment
+    return None if paid is None else paid.paid.minor
 
 
 NOT_AN_AMOUNT = st.one_of(
@@ -134,6 +204,9 @@ def test_f64_what_is_no_whole_amount_is_refused_in_every_place(amount: Any) -> N
         (STRIPE, shapes.stripe_event("checkout.session.completed", shapes.session(amount_total=amount))),
         (STRIPE, shapes.stripe_event("payment_intent.succeeded", shapes.intent(amount_received=amount))),
         (RAZORPAY, shapes.razorpay_event("payment.captured", payment=shapes.payment(amount=amount))),
+        (STRIPE, shapes.stripe_event("invoice.paid", {**billing_shapes.invoice(), "amount_paid": amount})),
+        (STRIPE, shapes.stripe_event("invoice.upcoming", {**billing_shapes.invoice(), "amount_due": amount})),
+        (RAZORPAY, _charged(amount=amount)),
     ]
 
     for gateway, event in events:
@@ -162,6 +235,15 @@ HAND_MADE: list[tuple[str, dict[str, Any]]] = [
     ("stripe", shapes.stripe_event("checkout.session.async_payment_failed", shapes.session(payment_status="unpaid"))),
     *(("stripe", shapes.stripe_event("payment_intent.succeeded", i)) for i in shapes.SUCCEEDED_INTENTS.values()),
     ("stripe", shapes.stripe_event("payment_intent.payment_failed", shapes.intent(status="requires_payment_method"))),
+    *(("stripe", shapes.stripe_event("invoice.paid", i)) for i in billing_shapes.PAID_INVOICES.values()),
+    *(("stripe", shapes.stripe_event("invoice.payment_failed", i)) for i in billing_shapes.FAILED_INVOICES.values()),
+    *(
+        ("stripe", shapes.stripe_event("customer.subscription.updated", s))
+        for s in billing_shapes.SUBSCRIPTIONS.values()
+    ),
+    ("stripe", shapes.stripe_event("invoice_payment.paid", billing_shapes.paying())),
+    *(("razorpay", event) for event in billing_shapes.CHARGES.values()),
+    ("razorpay", shapes.razorpay_event("invoice.paid", invoice=billing_shapes.rzp_invoice())),
     *(("razorpay", event) for event in shapes.CAPTURES.values()),
     ("razorpay", shapes.razorpay_event("payment.failed", payment=shapes.payment(status="failed", captured=False))),
     ("razorpay", shapes.razorpay_event("payment_link.expired", payment_link=shapes.payment_link(status="expired"))),
@@ -227,14 +309,22 @@ def test_a_broken_event_is_translated_ignored_or_refused_and_nothing_else(broken
 def test_a_broken_event_of_somebody_else_is_never_a_dead_letter(broken: tuple[str, dict[str, Any]]) -> None:
     name, event = broken
     for told in _objects_of(name, event):
-        for field in ("metadata", "notes", "client_reference_id", "reference_id", "receipt"):
-            told.pop(field, None)
+        _unmark(told)
     if not _objects_of(name, event):
         return
 
     told_as = GATEWAYS[name].translate(event)
 
     assert isinstance(told_as, Observed | Unhandled)
+
+
+def _unmark(told: Any) -> None:
+    """Nobody's, at whatever depth."""
+    if isinstance(told, dict):
+        for field in ("metadata", "notes", "client_reference_id", "reference_id", "receipt"):
+            told.pop(field, None)
+    for inside in told.values() if isinstance(told, dict) else told if isinstance(told, list) else ():
+        _unmark(inside)
 
 
 def _objects_of(name: str, event: dict[str, Any]) -> list[dict[str, Any]]:
@@ -244,8 +334,7 @@ def _objects_of(name: str, event: dict[str, Any]) -> list[dict[str, Any]]:
         found = [data.get("object")] if isinstance(data, dict) else []
     else:
         payload = event.get("payload")
-        wrapped = (
-            [payload.get(kind) for kind in ("payment_link", "order", "payment")] if isinstance(payload, dict) else []
-        )
+        kinds = ("payment_link", "order", "payment", "subscription", "invoice")
+        wrapped = [payload.get(kind) for kind in kinds] if isinstance(payload, dict) else []
         found = [wrapping.get("entity") for wrapping in wrapped if isinstance(wrapping, dict)]
     return [told for told in found if isinstance(told, dict) and told]

@@ -36,16 +36,18 @@ from gateways.stripe.settings import StripeSettings
 from ingress.app import PLAIN_PATHS
 from ingress.metrics import Metrics
 from payments.effects import EffectKind
-from payments.events import OrderEvent
+from payments.events import Event
 from payments.failure import REMEDIES
 from payments.money import Money
 from payments.order import LateSuccess, Move, OrderStatus, Outcome
+from payments.subscription import MOVES, Difference, Followed, FollowOutcome, Subscription
 from schedules.figures import RecordFigures
 from schedules.redis_watch import RedisWatch
 from settings import Settings
 from tests.builders import keep
 from tests.house.pages import DOCS, PAGES, ROOT, anchors, blocks, name, prose, quoted, rows, section, text
 from web.watching import PLAIN_PATHS as WATCHED_PATHS
+from workers.apply import NotSubscribed
 from workers.hints import Hints
 from workers.queues import QUEUES
 from workers.webhook_events import told
@@ -235,7 +237,7 @@ def _told_facts(title: str) -> dict[str, set[str]]:
 
 def _facts_of(read: Callable[..., Any]) -> set[str]:
     """The facts of ours that a function of translation can give."""
-    return {fact.__name__ for fact in get_args(OrderEvent) if f"{fact.__name__}(" in inspect.getsource(read)}
+    return {fact.__name__ for fact in get_args(Event) if f"{fact.__name__}(" in inspect.getsource(read)}
 
 
 def test_the_endpoints_are_told_to_subscribe_to_every_handled_event() -> None:
@@ -290,6 +292,7 @@ def _ignored_because() -> Iterator[str]:
 
 def test_every_reason_of_a_done_event_is_told() -> None:
     reasons = {told(outcome) for kind in get_args(Outcome) for outcome in _outcomes(kind)}
+    reasons |= {told(NotSubscribed()), *(told(followed) for followed in _followed())}
 
     # An early event is not done: it comes back, and in the end is dead. Names that conflict never reach the rules.
     assert _told_in("Reasons of `done`") == reasons - {"early"} | {"reference_conflict"}
@@ -302,6 +305,13 @@ def _outcomes(kind: type[Any]) -> list[Outcome]:
         return [Move(to) for to in (OrderStatus.PAID, OrderStatus.FAILED, OrderStatus.CANCELLED)]
     samples = {"Money": Money(1000, "usd"), "str": "", "Failure | None": None}
     return [kind(**{field.name: samples[str(field.type)] for field in fields(kind)})]
+
+
+def _followed() -> Iterator[Followed]:
+    """Samples of what comes of a telling about a subscription; one for each status that it may move to."""
+    for status in {to for _, to in MOVES}:
+        after = Subscription("", status, "stripe", None, None, None, has_trial=False)
+        yield from (Followed(after, outcome) for outcome in FollowOutcome)
 
 
 async def test_every_status_of_an_event_is_told(pool: Pool) -> None:
@@ -377,7 +387,7 @@ def test_the_plans_that_are_shown_are_accepted(tmp_path: Path) -> None:
 def test_every_kind_of_discrepancy_is_in_the_runbook() -> None:
     told_of = {word for cells in rows(section(RUNBOOK, "Discrepancies are open")) for word in quoted(cells[0])}
 
-    assert told_of == set(_discrepancies())
+    assert told_of == {*_discrepancies(), *(difference.value for difference in Difference)}
 
 
 def _discrepancies() -> Iterator[str]:

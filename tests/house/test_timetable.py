@@ -15,7 +15,7 @@ DEPLOYMENT, RUNBOOK = DOCS / "deployment.md", DOCS / "runbook.md"
 AFTER_A_GAP = {CatchUp.SKIP: "goes on", CatchUp.LATEST: "one run", CatchUp.ALL: "every slot"}
 
 #: Names that users and their scripts rely on.
-PROMISED = {"sweep", "recover_orphans", "backfill_events", "invariants", "prune"}
+PROMISED = {"sweep", "recover_orphans", "backfill_events", "dunning", "invariants", "prune"}
 
 
 def test_every_job_is_told_with_its_period_and_what_becomes_of_a_gap() -> None:

@@ -26,7 +26,7 @@ from tests.fake_gateway import (
     say_it_is_outdated,
     spend_the_key,
 )
-from tests.killing import Killed, Walk, graveyard
+from tests.killing import Killed, Walk, graveyard, until_gone
 from workers.apply import apply
 from workers.attempts import Busy, Counter, Lost, Opened, Opening, Over, Refused, intend_first, open_page
 
@@ -303,6 +303,7 @@ async def test_killed_at_every_await_there_is_one_page_and_the_order_finds_it(da
                 await Walk(open_page(dying, gateway, COUNTER, order_id, "api"), stop_at, graves)
                 survived = True
             dying.terminate()
+            await until_gone(watching, "dying")
             # The lease of a dead caller runs out by the clock; here the clock is helped.
             await watching.execute("UPDATE payment_attempts SET calling_until = '-infinity'")
 

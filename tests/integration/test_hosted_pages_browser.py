@@ -356,7 +356,7 @@ async def test_pages_where_nothing_is_to_be_paid_fit_too(
     sandbox: Sandbox, shop: str, size: Size, scheme: str, browser: Browser
 ) -> None:
     session, link = checkout(sandbox, shop), payment_link(sandbox)
-    cancelled = payment_link(sandbox, reference_id="another")
+    offered, cancelled = subscription(sandbox, shop), payment_link(sandbox, reference_id="another")
     with sandbox.razorpay() as client:
         client.payment_link.cancel(cancelled["id"])
     sandbox.control("clock", {"advance": 24 * 3600})
@@ -366,7 +366,7 @@ async def test_pages_where_nothing_is_to_be_paid_fit_too(
             ("expired", session["url"], "This checkout session is expired."),
             ("expired-link", link["short_url"], "This payment link is expired."),
             ("cancelled-link", cancelled["short_url"], "This payment link is cancelled."),
-            ("subscription", subscription(sandbox, shop)["url"], "Subscribe to Pro"),
+            ("expired-subscription", offered["url"], "Subscribe to Pro"),
         ):
             await page.goto(url)
             await expect(page.get_by_text(says)).to_be_visible()

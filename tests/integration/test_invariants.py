@@ -12,9 +12,12 @@ from db.invariants import Invariant, load
 from db.pool import Pool
 from gateways.registry import GATEWAYS
 from payments.effects import FOLLOWS
+from payments.events import PaymentSucceeded
 from payments.order import LateSuccess, OrderStatus
+from payments.subscription import SubscriptionStatus
 from schedules.invariants import check
 from tests.builders import keep, place_order, session
+from tests.tellings import BEGIN, MONTH, PRICE, invoice, place, snapshot, tell, telling
 from workers.apply import Book
 from workers.webhook_events import Desk, work_webhook_event
 
@@ -176,6 +179,79 @@ async def test_what_is_broken_by_force_is_seen(pool: Pool, name: str, statement:
     assert await broken(pool) == seen
 
 
+SUBSCRIPTION_BREAKS: list[tuple[str, str, set[str]]] = [
+    (
+        "paid_without_money",
+        "DELETE FROM payments WHERE order_id IS NOT NULL",
+        {"paid_without_money", "invoice_without_payment"},
+    ),
+    ("invoice_without_payment", "DELETE FROM payments WHERE order_id IS NULL", {"invoice_without_payment"}),
+    (
+        "money_without_paid",
+        "UPDATE invoices SET status = 'open', paid_at = NULL WHERE gateway_invoice_id = 'in_2'",
+        {"money_without_paid"},
+    ),
+    (
+        "access_without_claim",
+        "UPDATE invoices SET status = 'open', paid_at = NULL",
+        {"access_without_claim", "money_without_paid"},
+    ),
+    (
+        "access_after_the_end",
+        "UPDATE subscriptions SET status = 'cancelled', ended_at = now()",
+        {"access_after_the_end", "history_does_not_add_up"},
+    ),
+    (
+        "access_after_the_end",
+        "UPDATE subscriptions SET status = 'expired', ended_at = current_period_end - interval '1 day'",
+        {"access_after_the_end", "history_does_not_add_up"},
+    ),
+    (
+        "history_does_not_add_up",
+        "UPDATE subscriptions SET status = 'expired', ended_at = current_period_end",
+        {"history_does_not_add_up"},
+    ),
+    ("living_without_access_row", "DELETE FROM entitlements", {"living_without_access_row"}),
+    ("history_does_not_add_up", "DELETE FROM history WHERE subject = 'subscription'", {"history_does_not_add_up"}),
+    ("paid_without_effects", "DELETE FROM effects WHERE kind LIKE 'notify.payment%'", {"paid_without_effects"}),
+]
+
+
+@pytest.mark.parametrize(("name", "statement", "seen"), SUBSCRIPTION_BREAKS)
+async def test_what_is_broken_of_a_subscription_by_force_is_seen(
+    pool: Pool, name: str, statement: str, seen: set[str]
+) -> None:
+    placed = await place(pool)
+    renewed = telling(BEGIN + MONTH, snapshot(period_end=BEGIN + 2 * MONTH), invoice(2))
+    await tell(pool, placed, PaymentSucceeded(None, PRICE), telling(BEGIN, snapshot(), invoice()), renewed)
+    await pool.execute("UPDATE orders SET created_at = now(), updated_at = now() - interval '2 hours'")
+    await pool.execute("UPDATE subscriptions SET created_at = now()")
+    await pool.execute("UPDATE invoices SET updated_at = now() - interval '2 hours'")
+    assert await broken(pool) == set()
+
+    await by_force(pool, statement)
+
+    assert name in seen
+    assert await broken(pool) == seen
+
+
+async def test_the_money_of_a_first_invoice_may_come_within_the_hour(pool: Pool) -> None:
+    placed = await place(pool)
+
+    await tell(pool, placed, PaymentSucceeded(None, PRICE), telling(BEGIN, snapshot(), invoice(payment=None)))
+
+    assert await broken(pool) == set()
+
+
+async def test_a_trial_needs_no_money_and_no_thanks_for_it(pool: Pool) -> None:
+    placed = await place(pool, trial_days=14)
+    ends = BEGIN + MONTH
+
+    await tell(pool, placed, telling(BEGIN, snapshot(SubscriptionStatus.TRIALING, trial_end=ends)))
+
+    assert await broken(pool) == set()
+
+
 async def test_two_live_attempts_are_seen(pool: Pool) -> None:
     order_id = await place_order(pool)
     await by_force(pool, "DROP INDEX one_live_attempt_per_order")
@@ -235,7 +311,7 @@ async def test_a_name_that_another_gateway_knows_is_no_ones_fault(pool: Pool) ->
 
 
 def test_every_invariant_has_been_broken_here() -> None:
-    broken_here = {name for name, _, _ in BREAKS} | {"two_live_attempts", "parked_though_known"}
+    broken_here = {name for name, _, _ in BREAKS + SUBSCRIPTION_BREAKS} | {"two_live_attempts", "parked_though_known"}
 
     assert broken_here == set(NAMES)
 

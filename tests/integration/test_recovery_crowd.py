@@ -22,7 +22,7 @@ from payments.events import (
 from tests.builders import TEN, observed, paid
 from tests.calendar import Calendar
 from tests.fake_gateway import FakeGateway, lose_the_answer
-from tests.killing import Killed, Walk, graveyard
+from tests.killing import Killed, Walk, graveyard, until_gone
 from tests.orphans import (
     DECLINED,
     attempt,
@@ -181,16 +181,6 @@ async def test_a_run_without_time_leaves_everything_due_and_says_so(pool: Pool) 
 
     assert (recovered.asked, recovered.complete) == (0, False)
     assert (await recover(pool, gateway, calendar)).asked == 1
-
-
-async def until_gone(witness: Pool, name: str) -> None:
-    """The server lets go of what a dead process had locked."""
-
-    async def is_gone() -> bool:
-        living = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"
-        return not await witness.fetchval(living, f"counterfoil {name}")
-
-    await until(is_gone)
 
 
 @pytest.mark.parametrize("has_page", [True, False])

@@ -45,18 +45,12 @@ def test_the_status_counts_what_there_is(sandbox: Sandbox) -> None:
 
     status = sandbox.ask("status")
 
-    assert status["objects"]["razorpay"] == {
-        "customer": 0,
-        "payment_link": 1,
-        "order": 1,
-        "payment": 1,
-        "refund": 0,
-        "event": 4,
-    }
+    counted = {kind: count for kind, count in status["objects"]["razorpay"].items() if count}
+    assert counted == {"payment_link": 1, "order": 1, "payment": 1, "event": 4}
     assert status["objects"]["stripe"]["webhook_endpoint"] == 1
     assert status["deliveries"] == {"withheld": 0, "pending": 0, "sending": 0, "delivered": 4, "failed": 0}
     assert (status["calls"], status["faults"], status["seed"]) == (1, {}, None)
-    assert status["settings"] == {"razorpayAutoCapture": True}
+    assert status["settings"]["razorpayAutoCapture"] is True
     assert status["next"] is None
 
 
@@ -110,7 +104,7 @@ def test_a_reset_forgets_everything_but_the_time(sandbox: Sandbox, receiver: Rec
     assert [each["id"] for each in status["endpoints"]] == ["we_1FromTheEnvironment000000", "razorpay"]
     assert (status["faults"], status["next"], status["calls"]) == ({}, None, 0)
     assert set(status["deliveries"].values()) == {0}
-    assert status["settings"] == {"razorpayAutoCapture": True}
+    assert status["settings"]["razorpayAutoCapture"] is True
     assert status["offset"] == pytest.approx(HOUR, abs=1)
     assert (sandbox.deliveries(), sandbox.calls()) == ([], [])
 

@@ -13,6 +13,8 @@ from db.migrate import LOCK, MIGRATIONS, MigrationError, migrate
 from db.pool import Pool
 from local.postgres import Postgres
 from payments.order import MOVES, OrderStatus
+from payments.subscription import ENDED, SubscriptionStatus
+from payments.subscription import MOVES as SUBSCRIPTION_MOVES
 from tests.builders import place_order
 
 PAYMENT = (
@@ -90,6 +92,100 @@ async def test_no_refund_goes_beyond_what_was_taken(pool: Pool, refunded: int) -
 
     with pytest.raises(asyncpg.CheckViolationError):
         await pool.execute("UPDATE payments SET amount_refunded = $1", refunded)
+
+
+async def test_only_a_legal_move_of_a_subscription_can_be_written(pool: Pool) -> None:
+    await pool.execute("INSERT INTO users (id) VALUES ('u')")
+
+    written = set()
+    for before, after in itertools.permutations(SubscriptionStatus, 2):
+        subscription = await pool.fetchval(
+            "INSERT INTO subscriptions (user_id, status, ended_at) "
+            "VALUES ('u', $1, CASE WHEN $2 THEN now() END) RETURNING id",
+            before.value,
+            before in ENDED,
+        )
+        try:
+            await pool.execute(
+                "UPDATE subscriptions SET status = $2, ended_at = CASE WHEN $3 THEN now() END WHERE id = $1",
+                subscription,
+                after.value,
+                after in ENDED,
+            )
+        except asyncpg.CheckViolationError:
+            continue
+        written.add((before, after))
+
+    assert written == SUBSCRIPTION_MOVES
+
+
+SUBSCRIBE = "INSERT INTO subscriptions (user_id, plan_id, status, ended_at, exclusive) VALUES ('u', 'p', $1, $2, $3)"
+
+
+async def test_of_one_plan_somebody_has_one_subscription_that_has_not_ended_unless_it_allows_many(pool: Pool) -> None:
+    await pool.execute("INSERT INTO users (id) VALUES ('u')")
+    await pool.execute("INSERT INTO plans (id, name, price_cents) VALUES ('p', 'P', 1)")
+    await pool.execute(SUBSCRIBE, "active", None, True)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await pool.execute(SUBSCRIBE, "incomplete", None, True)
+    await pool.execute(SUBSCRIBE, "cancelled", datetime.now(UTC), True)
+    await pool.execute(SUBSCRIBE, "active", None, False)
+
+
+async def test_one_invoice_is_paid_by_one_payment(pool: Pool) -> None:
+    await _with_invoice(pool)
+    pay = (
+        "INSERT INTO payments (gateway, gateway_payment_id, invoice_id, amount, currency, status, standing) "
+        "SELECT 'stripe', $1, id, 1000, 'usd', 'succeeded', $2 FROM invoices"
+    )
+    await pool.execute(pay, "pi_1", "accepted")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await pool.execute(pay, "pi_2", "accepted")
+    await pool.execute(pay, "pi_3", "surplus")
+
+
+async def _with_invoice(pool: Pool) -> None:
+    await pool.execute("INSERT INTO users (id) VALUES ('u')")
+    await pool.execute("INSERT INTO subscriptions (user_id) VALUES ('u')")
+    await pool.execute(
+        "INSERT INTO invoices (subscription_id, gateway, gateway_invoice_id, status, reason, amount, currency) "
+        "SELECT id, 'stripe', 'in_1', 'open', 'first', 1000, 'usd' FROM subscriptions"
+    )
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE subscriptions SET status = 'cancelled'",
+        "UPDATE subscriptions SET ended_at = now()",
+        "UPDATE subscriptions SET status = 'sleeping'",
+        "UPDATE invoices SET status = 'paid'",
+        "UPDATE invoices SET paid_at = now()",
+        "UPDATE invoices SET amount = -1",
+        "UPDATE invoices SET reason = 'whim'",
+        "UPDATE invoices SET advice = 'pray'",
+    ],
+)
+async def test_ends_statuses_and_figures_of_subscriptions_are_checked(pool: Pool, statement: str) -> None:
+    await _with_invoice(pool)
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute(statement)
+
+
+async def test_one_request_of_a_subscription_is_under_way(pool: Pool) -> None:
+    await _with_invoice(pool)
+    ask = (
+        "INSERT INTO subscription_requests (subscription_id, kind, request, idempotency_key, asked_by, status) "
+        "SELECT id, 'cancel', '{}', $1, 'u', $2 FROM subscriptions"
+    )
+    await pool.execute(ask, "k1", "done")
+    await pool.execute(ask, "k2", "unknown")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await pool.execute(ask, "k3", "intended")
 
 
 async def test_one_effect_of_a_kind_per_order(pool: Pool) -> None:

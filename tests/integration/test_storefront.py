@@ -123,6 +123,8 @@ class FakeCheckout:
                 Route("/order-status/{id}", self.show_status),
                 Route("/orders", self.list_orders),
                 Route("/access", self.list_access),
+                Route("/subscriptions", self.list_nothing),
+                Route("/invoices", self.list_nothing),
                 Route("/hosted", self.show_page),
             ],
             middleware=[cors],
@@ -158,6 +160,9 @@ class FakeCheckout:
 
     async def list_access(self, request: Request) -> Response:
         return await self.answer(request, self.rights.get(caller_of(request), []))
+
+    async def list_nothing(self, request: Request) -> Response:
+        return await self.answer(request, {"data": [], "nextCursor": None})
 
     async def answer(self, request: Request, told: Any) -> Response:
         await self.hold(request)

@@ -30,7 +30,8 @@ from gateways.client import (
     Unknown,
 )
 from gateways.pacing import Bucket
-from gateways.stripe.client import API_VERSION, Stripe
+from gateways.stripe.account import API_VERSION
+from gateways.stripe.client import Stripe
 from tests.scripted import CUT, SILENCE, Act, Gateway, Reply, running_gateway
 
 # The SDK hands httpx a text where httpx would rather have it named.

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.simulation.report import is_kept, told
 from tests.simulation.run import Wanted, simulate
 from tests.simulation.stack import a_folder
+from tests.simulation.visits import SUBSCRIBERS
 
 
 def _read() -> tuple[Wanted, argparse.Namespace]:
@@ -22,12 +23,15 @@ def _read() -> tuple[Wanted, argparse.Namespace]:
     )
     parser.add_argument("--gap", type=float, default=12, help="seconds between one blow and the next (%(default)s)")
     parser.add_argument(
+        "--subscribers", type=float, default=SUBSCRIBERS, help="of all visits, for a subscription (%(default)s)"
+    )
+    parser.add_argument(
         "--keep-bounds", action="store_true", help="an event that is too slow after a blow is a failure"
     )
     parser.add_argument("--keep", type=Path, help="keep the stack's data and its log in this folder")
     words = parser.parse_args()
     seed = secrets.randbelow(2**31) if words.seed is None else words.seed
-    return Wanted(seed, words.payments, words.minutes, words.gap), words
+    return Wanted(seed, words.payments, words.minutes, words.gap, words.subscribers), words
 
 
 async def _run(wanted: Wanted, words: argparse.Namespace) -> bool:

@@ -16,9 +16,14 @@ Row = asyncpg.Record
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """Our side. Rows by the id of their order, unless it is said otherwise."""
+    """Our side. Rows by the id of their order, unless it is said otherwise; what is of a subscription, by the id of the
+    order that began it."""
 
     orders: dict[str, Row]
+    subscriptions: dict[str, Row]
+    invoices: dict[tuple[str, str], Row]  # by gateway and the gateway's id
+    customers: list[Row]
+    lives: dict[str, list[tuple[str, str]]]  # the moves of a subscription
     payments: dict[tuple[str, str], Row]  # by gateway and the gateway's id
     attempts: list[Row]
     access: dict[str, list[Row]]
@@ -57,6 +62,14 @@ UNFINISHED = """
     SELECT 'order', status, id::text, id::text, failure_reason FROM orders o
      WHERE status = 'pending'
        AND NOT EXISTS (SELECT FROM payments p WHERE p.order_id = o.id AND p.standing IN ('mismatched', 'held'))
+    UNION ALL
+    SELECT 'subscription', s.status, s.id::text, s.order_id::text, NULL
+      FROM subscriptions s JOIN orders o ON o.id = s.order_id
+     WHERE s.status = 'incomplete' AND o.status <> 'pending'
+    UNION ALL
+    SELECT 'request', r.kind, r.id::text, s.order_id::text, r.error
+      FROM subscription_requests r JOIN subscriptions s ON s.id = r.subscription_id
+     WHERE r.status IN ('intended', 'unknown')
 """
 
 
@@ -82,6 +95,17 @@ async def count_held(tx: Tx | Pool) -> int:
     return held
 
 
+async def age_requests(tx: Tx | Pool) -> None:
+    """Let an hour have passed for what waits by real time, as it would have by now for everything else."""
+    await tx.execute(
+        """
+        UPDATE subscription_requests
+           SET updated_at = updated_at - interval '1 hour', calling_until = calling_until - interval '1 hour'
+         WHERE status IN ('intended', 'unknown')
+        """
+    )
+
+
 async def list_owed(tx: Tx | Pool) -> list[Row]:
     """Everything that is not finished."""
     return await tx.fetch(UNFINISHED)
@@ -90,18 +114,49 @@ async def list_owed(tx: Tx | Pool) -> list[Row]:
 async def read_books(tx: Tx) -> Books:
     """In one snapshot, if the caller's transaction is one."""
     orders = await tx.fetch("SELECT *, id::text AS order_id FROM orders")
-    payments = await tx.fetch("SELECT *, order_id::text AS of_order FROM payments")
+    payments = await tx.fetch(
+        """
+        SELECT p.*, coalesce(p.order_id, s.order_id)::text AS of_order
+          FROM payments p LEFT JOIN invoices i ON i.id = p.invoice_id LEFT JOIN subscriptions s ON s.id = i.subscription_id
+        """
+    )
+    begun = await tx.fetch(
+        """
+        SELECT s.*, s.order_id::text AS of_order, coalesce(e.active, false) AS active, e.until, e.lapses_at, e.reason
+          FROM subscriptions s LEFT JOIN entitlements e ON e.subscription_id = s.id
+        """
+    )
+    invoices = await tx.fetch(
+        "SELECT i.*, s.order_id::text AS of_order FROM invoices i JOIN subscriptions s ON s.id = i.subscription_id"
+    )
     moves: dict[str, list[tuple[str, str]]] = defaultdict(list)
     causes: dict[str, int] = defaultdict(int)
     for row in await tx.fetch("SELECT * FROM history WHERE subject = 'order' AND from_status IS NOT NULL ORDER BY id"):
         moves[row["subject_id"]].append((row["from_status"], row["to_status"]))
         causes[f"{row['to_status']} by {row['cause']}"] += 1
+    order_of = {str(row["id"]): row["of_order"] for row in begun}
+    lives: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for row in await tx.fetch(
+        "SELECT * FROM history WHERE subject = 'subscription' AND from_status IS NOT NULL ORDER BY id"
+    ):
+        lives[order_of[row["subject_id"]]].append((row["from_status"], row["to_status"]))
     return Books(
         orders={row["order_id"]: row for row in orders},
+        subscriptions={row["of_order"]: row for row in begun},
+        invoices={(row["gateway"], row["gateway_invoice_id"]): row for row in invoices},
+        customers=await tx.fetch("SELECT * FROM gateway_customers"),
+        lives=lives,
         payments={(row["gateway"], row["gateway_payment_id"]): row for row in payments},
         attempts=await tx.fetch("SELECT *, order_id::text AS of_order FROM payment_attempts"),
         access=_by_order(await tx.fetch("SELECT *, order_id::text AS of_order FROM entitlements")),
-        effects=_by_order(await tx.fetch("SELECT *, order_id::text AS of_order FROM effects")),
+        effects=_by_order(
+            await tx.fetch(
+                """
+                SELECT e.*, coalesce(e.order_id, s.order_id)::text AS of_order
+                  FROM effects e LEFT JOIN subscriptions s ON s.id = e.subscription_id
+                """
+            )
+        ),
         moves=moves,
         causes=causes,
         discrepancies=await tx.fetch("SELECT *, order_id::text AS of_order FROM discrepancies"),
@@ -142,12 +197,26 @@ async def tell(tx: Tx | Pool, order_id: str) -> str:
         "payments": "SELECT * FROM payments WHERE order_id = $1::text::uuid ORDER BY created_at",
         "history": "SELECT * FROM history WHERE subject_id = $1::text ORDER BY id",
         "access": "SELECT * FROM entitlements WHERE order_id = $1::text::uuid",
-        "effects": """SELECT kind, status, attempts, last_error, created_at, sent_at
-                        FROM effects WHERE order_id = $1::text::uuid ORDER BY kind""",
+        "effects": """SELECT idempotency_key, status, attempts, last_error, created_at, sent_at
+                        FROM effects WHERE order_id = $1::text::uuid OR subscription_id = (
+                             SELECT id FROM subscriptions WHERE order_id = $1::text::uuid) ORDER BY id""",
+        "subscription": "SELECT * FROM subscriptions WHERE order_id = $1::text::uuid",
+        "invoice": """SELECT i.* FROM invoices i JOIN subscriptions s ON s.id = i.subscription_id
+                       WHERE s.order_id = $1::text::uuid ORDER BY i.created_at""",
+        "money": """SELECT p.* FROM payments p JOIN invoices i ON i.id = p.invoice_id
+                      JOIN subscriptions s ON s.id = i.subscription_id WHERE s.order_id = $1::text::uuid ORDER BY p.id""",
+        "gives": """SELECT e.* FROM entitlements e JOIN subscriptions s ON s.id = e.subscription_id
+                     WHERE s.order_id = $1::text::uuid""",
+        "life": """SELECT h.* FROM history h JOIN subscriptions s ON h.subject_id = s.id::text
+                    WHERE s.order_id = $1::text::uuid ORDER BY h.id""",
+        "request": """SELECT r.* FROM subscription_requests r JOIN subscriptions s ON s.id = r.subscription_id
+                       WHERE s.order_id = $1::text::uuid ORDER BY r.created_at""",
         "discrepancies": "SELECT * FROM discrepancies WHERE order_id = $1::text::uuid",
         "events": """SELECT e.id, event_id, event_type, status, reason, retry_count, deliveries, source, e.created_at, processed_at
                        FROM webhook_events e
-                      WHERE payload::text LIKE '%' || $1::text || '%' ORDER BY e.id""",
+                      WHERE payload::text LIKE '%' || $1::text || '%' OR payload::text LIKE '%' || (
+                            SELECT gateway_subscription_id FROM subscriptions WHERE order_id = $1::text::uuid) || '%'
+                      ORDER BY e.id""",
     }
     told = [(title, row) for title, question in asked.items() for row in await tx.fetch(question, order_id)]
     return "\n".join(

@@ -16,7 +16,7 @@ import httpx
 import redis.exceptions
 
 from db.pool import UNAVAILABLE
-from tests.simulation.customers import MINUTE, Street
+from tests.simulation.customers import DAY, MINUTE, Street
 from tests.simulation.stack import Stack
 from tests.simulation.streams import stream
 
@@ -52,6 +52,10 @@ CALLS_IN_A_SPELL = 500
 #: How long something hangs, and by how much the clock is moved at once.
 FREEZE_SECONDS = (1.0, 6.0)
 SKIP_SECONDS = (5 * MINUTE, 50 * MINUTE)
+
+#: Every second time the clock is moved by days: trials end, subscriptions renew, fail, and are tried again.
+LEAP_EVERY = 2
+LEAP_SECONDS = (5 * DAY, 20 * DAY)
 
 AWAY = (*UNAVAILABLE, redis.exceptions.RedisError, httpx.HTTPError)
 
@@ -180,16 +184,20 @@ class Chaos:
                 self.called.update(call["faults"])
 
     async def _skip_time(self, stopping: asyncio.Event) -> None:
-        """Pages expire, debits settle, banks change their minds; and recovery asks about what is overdue by then."""
+        """Pages expire, debits settle, banks change their minds, months are over; and recovery asks about what is overdue
+        by then. After days, our own clock would long have run."""
         draw = stream(self.street.seed, "time")
+        number = 0
         while not await _over(stopping, draw.uniform(1.0, 2.0) * self.gap_seconds):
-            seconds = draw.uniform(*SKIP_SECONDS)
+            number += 1
+            is_leap = number % LEAP_EVERY == 0
+            seconds = draw.uniform(*(LEAP_SECONDS if is_leap else SKIP_SECONDS))
             with suppress(*AWAY):
                 await skip(self.stack, self.street, seconds)
                 self.skipped_seconds += seconds
-            job = draw.choice(("recover_orphans", "backfill_events"))
-            with suppress(*AWAY):
-                self.runs[f"{job} {await self.run_job(job)}"] += 1
+            for job in (draw.choice(("recover_orphans", "backfill_events")), *(("dunning",) if is_leap else ())):
+                with suppress(*AWAY):
+                    self.runs[f"{job} {await self.run_job(job)}"] += 1
 
 
 async def skip(stack: Stack, street: Street, seconds: float) -> None:

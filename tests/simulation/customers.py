@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
@@ -13,7 +13,6 @@ import httpx
 
 from checkout.tokens import Caller, issue
 from tests.simulation.stack import ON_SALE, Stack
-from tests.simulation.streams import stream
 
 PAYS = "4242424242424242"
 DECLINED = ("4000000000000002", "4000000000009995", "4000000000000069")
@@ -30,7 +29,11 @@ PAGE_SECONDS = 33 * 60
 #: Answers that say "not now" or "nobody knows": the customer asks again, with the same key.
 NOT_NOW = {502: "gateway_refused", 503: "unavailable", 504: "gateway_unknown"}
 
+#: Answers that are an end, and a documented one: what was asked for is over, or is there already.
+AN_END = frozenset({"order_over", "key_reused", "already_subscribed"})
+
 MINUTE, HOUR = 60, 3600
+DAY = 24 * HOUR
 
 
 @dataclass(slots=True)
@@ -58,10 +61,11 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Where the customer can pay."""
+    """Where the customer can pay. ``subscription_id``: it begins that one."""
 
     order_id: str
     session_id: str
+    subscription_id: str | None = None
 
 
 class Street:
@@ -120,10 +124,11 @@ class Customer:
         self.keys += 1
         return f"sim-{self.street.seed}-{self.visit.number}-{self.keys}"
 
-    async def ask(self, key: str | None, *, plan: str | None = None) -> Page | None:
+    async def ask(self, key: str | None, *, plan: str | None = None, at: str = "/create-payment") -> Page | None:
         """Ask for a page, and again while nobody can say; None where there is none to be had."""
+        body = {"planId": plan or self.visit.plan, "gateway": self.visit.gateway}
         for _ in range(TRIES):
-            answer = await self._post(key, plan or self.visit.plan)
+            answer = await self.post(at, body, key)
             if answer is not None and (told := self._read(answer)) != "again":
                 return told if isinstance(told, Page) else None
             if self.street.closing.is_set():
@@ -132,42 +137,46 @@ class Customer:
         self.visit.note("gives up asking")
         return None
 
-    async def _post(self, key: str | None, plan: str) -> httpx.Response | None:
-        headers = {"Authorization": f"Bearer {self.street.token(self.visit.user)}"}
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        body = {"planId": plan, "gateway": self.visit.gateway}
+    async def post(self, path: str, body: dict[str, Any], key: str | None = None) -> httpx.Response | None:
+        """Ask the counter for something; None where there is no answer."""
+        headers = self.headers if key is None else {**self.headers, "Idempotency-Key": key}
         try:
-            answer = await self.street.stack.checkout.post("/create-payment", json=body, headers=headers)
+            answer = await self.street.stack.checkout.post(path, json=body, headers=headers)
         except httpx.TransportError as error:
-            self.visit.note(f"asked with {key}: {type(error).__name__}")
+            self.visit.note(f"asked {path} with {key}: {type(error).__name__}")
             return None
-        self.visit.note(f"asked with {key}: {answer.status_code} {answer.text[:200]}")
+        self.visit.note(f"asked {path} with {key}: {answer.status_code} {answer.text[:200]}")
         return answer
 
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.street.token(self.visit.user)}"}
+
     def _read(self, answer: httpx.Response) -> Page | str | None:
-        told = _json(answer)
+        told = as_json(answer)
         if "orderId" in told:
             self.visit.orders.add(told["orderId"])
         if answer.status_code == httpx.codes.CREATED:
-            return Page(told["orderId"], told["sessionId"])
+            return Page(told["orderId"], told["sessionId"], told.get("subscriptionId"))
         code = told.get("code")
-        if NOT_NOW.get(answer.status_code) == code or code == "key_in_use":
+        if is_not_now(answer):
             return "again"
-        if code not in ("order_over", "key_reused"):
+        if code not in AN_END:
             self.visit.complain(f"was answered {answer.status_code} {code}")
         return None
 
     async def pay(self, page: Page | None, **means: Any) -> str:
         """Press the button; returns what came of it, ``over`` where nothing can be paid there."""
-        if page is None:
-            return "over"
+        return "over" if page is None else await self.pay_at(page.session_id, **means)
+
+    async def pay_at(self, session_id: str, **means: Any) -> str:
+        """The same, where only the page's name is known."""
         means = means or self._good_means()
         await self.street.tills.wait()
-        answer = await self.street.stack.order("pay", session=page.session_id, **means)
-        told = _json(answer)
+        answer = await self.street.stack.order("pay", session=session_id, **means)
+        told = as_json(answer)
         outcome = str(told.get("outcome", "over"))
-        self.visit.note(f"pays {page.session_id} of {page.order_id} with {means}: {outcome} {told.get('payment')}")
+        self.visit.note(f"pays {session_id} with {means}: {outcome} {told.get('payment')}")
         if answer.status_code not in (httpx.codes.OK, httpx.codes.CONFLICT):
             self.visit.complain(f"the hosted page answered {answer.status_code} {answer.text[:200]}")
         self.street.sold += outcome == "paid"
@@ -175,10 +184,9 @@ class Customer:
 
     async def look(self, page: Page) -> None:
         """Look how the order stands. What was once shown as paid must be so for good."""
-        headers = {"Authorization": f"Bearer {self.street.token(self.visit.user)}"}
         with suppress(httpx.TransportError):
-            answer = await self.street.stack.checkout.get(f"/order-status/{page.order_id}", headers=headers)
-            told = _json(answer)
+            answer = await self.street.stack.checkout.get(f"/order-status/{page.order_id}", headers=self.headers)
+            told = as_json(answer)
             self.visit.note(f"looks: {answer.status_code} {told.get('status')}")
             if told.get("status") == "paid":
                 self.visit.shown_paid.add(page.order_id)
@@ -210,7 +218,14 @@ class Customer:
         return {"card": PAYS}
 
 
-def _json(answer: httpx.Response) -> dict[str, Any]:
+def is_not_now(answer: httpx.Response) -> bool:
+    """Nobody can say yet: the same is asked again."""
+    code = as_json(answer).get("code")
+    return NOT_NOW.get(answer.status_code) == code or code == "key_in_use"
+
+
+def as_json(answer: httpx.Response) -> dict[str, Any]:
+    """What it says; nothing where that is no object."""
     with suppress(ValueError):
         told = answer.json()
         return told if isinstance(told, dict) else {}
@@ -337,53 +352,3 @@ async def buys_anew(customer: Customer) -> None:
 
 
 Wish = Callable[[Customer], Awaitable[None]]
-
-STRIPE, RAZORPAY = ("stripe",), ("razorpay",)
-BOTH = (*STRIPE, *RAZORPAY)
-
-#: How often, at which gateways.
-WISHES: Sequence[tuple[int, Wish, tuple[str, ...]]] = (
-    (44, pays, BOTH),
-    (11, is_declined_and_pays, BOTH),
-    (3, is_declined_and_leaves, BOTH),
-    (6, authenticates, BOTH),
-    (3, fails_to_authenticate, BOTH),
-    (2, leaves_the_bank_waiting, BOTH),
-    (4, abandons, BOTH),
-    (6, clicks_often, BOTH),
-    (6, repeats_the_request, BOTH),
-    (1, wants_something_else, BOTH),
-    (2, presses_twice, BOTH),
-    (4, pays_by_debit, STRIPE),
-    (2, debit_bounces, STRIPE),
-    (3, is_authorised_late, RAZORPAY),
-    (4, pays_twice, RAZORPAY),
-    (1, buys_anew, RAZORPAY),
-)
-
-#: So many customers come again and again.
-USERS = 1000
-
-
-def plan_visit(seed: int, number: int) -> tuple[Visit, Wish]:
-    """Who comes as the nth, and what they want: the same for the same seed."""
-    draw = stream(seed, "visit", number)
-    [(_, wish, gateways)] = draw.choices(WISHES, [weight for weight, *_ in WISHES])
-    visit = Visit(
-        number,
-        user=f"sim-{draw.randrange(USERS)}",
-        plan=draw.choice(ON_SALE).id,
-        gateway=draw.choice(gateways),
-        wish=wish.__name__,
-    )
-    return visit, wish
-
-
-async def serve(street: Street, visit: Visit, wish: Wish) -> None:
-    """One visit from the door to the door."""
-    customer = Customer(street, visit, stream(street.seed, "customer", visit.number))
-    async with street.room:
-        try:
-            await wish(customer)
-        except httpx.HTTPError as error:
-            visit.complain(f"the hosted page broke: {type(error).__name__}")

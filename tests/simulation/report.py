@@ -29,6 +29,7 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     yield f"orders      {_counted(row['status'] for row in books.orders.values())}"
     yield f"moves       {_listed(books.causes)}"
     yield f"payments    {len(truth.taken)} taken: {_counted(each.gateway for each in truth.taken)}; here {_counted(standings)}"
+    yield f"subscribed  {_counted(row['status'] for row in books.subscriptions.values())}; at the gateways {_begun(outcome)}"
     yield f"differences {_counted(row['kind'] for row in books.discrepancies)}"
     yield f"deliveries  {mail.attempts} attempts at {len(mail.sent)} events; {len(outcome.worked)} events worked"
     yield f"faults      {_listed(outcome.injected)}"
@@ -42,6 +43,12 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     )
     yield f"processor   milliseconds a payment: {_listed(_spent(outcome))}"
     yield from map(_slowest, outcome.slowest)
+
+
+def _begun(outcome: Outcome) -> str:
+    begun = [each for each in outcome.truth.billing.subscriptions if each.has_begun]
+    paid = sum(invoice.is_paid and invoice.is_renewal for each in begun for invoice in each.invoices)
+    return f"{len(begun)} begun, {paid} renewals paid"
 
 
 def _spent(outcome: Outcome) -> dict[str, int]:

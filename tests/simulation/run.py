@@ -10,16 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from db.invariants import find_violations, load
-from tests.simulation import books, promises
+from tests.simulation import books, promises, subscribed
 from tests.simulation.books import Books, Worked
 from tests.simulation.chaos import Chaos
-from tests.simulation.customers import Street, Visit, plan_visit, serve
+from tests.simulation.customers import Street, Visit
 from tests.simulation.figures import Meter, Slowest, Stopwatch, slowest_after
 from tests.simulation.jobs import a_clock, run
 from tests.simulation.promises import Broken
 from tests.simulation.settling import settle
 from tests.simulation.stack import Stack, started
 from tests.simulation.truth import Mail, Truth, read_mail, read_truth
+from tests.simulation.visits import SUBSCRIBERS, plan_visit, serve
 
 #: Customers who are being served at once.
 AT_ONCE = 32
@@ -36,12 +37,14 @@ VISITS_MOST = 4
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What to run. ``minutes`` spreads the customers over so long; 0: as fast as they are served."""
+    """What to run. ``minutes`` spreads the customers over so long; 0: as fast as they are served. ``subscribers``: how
+    many of them come for a subscription."""
 
     seed: int
     payments: int
     minutes: float
     gap_seconds: float
+    subscribers: float = SUBSCRIBERS
 
 
 @dataclass(slots=True)
@@ -111,7 +114,7 @@ async def _drive(wanted: Wanted, street: Street, chaos: Chaos, meter: Meter) -> 
             if street.room.locked() or meter.owed > CROWDED or stopwatch.seconds < len(visits) * pause:
                 await asyncio.sleep(0.01)
                 continue
-            visit, wish = plan_visit(wanted.seed, len(visits))
+            visit, wish = plan_visit(wanted.seed, len(visits), wanted.subscribers)
             visits.append(visit)
             group.create_task(serve(street, visit, wish))
             await asyncio.sleep(0)
@@ -155,6 +158,7 @@ async def _compare(
         *promises.check_pages(ours, truth),
         *promises.check_work(owed, ours),
         *promises.check_visits(visits, ours),
+        *subscribed.check_all(ours, truth.billing),
         *violated,
     ]
     slowest = slowest_after(chaos.struck, worked)
@@ -177,6 +181,7 @@ async def _tell_first(stack: Stack, outcome: Outcome) -> str:
             lines += [f"    {line}" for line in visit.diary]
     lines += [f"  at the gateway: {taken}" for taken in outcome.truth.taken if taken.order_id == order_id]
     lines += [f"  at the gateway: {page}" for page in outcome.truth.pages if page.order_id == order_id]
+    lines += [f"  at the gateway: {each}" for each in outcome.truth.billing.subscriptions if each.order_id == order_id]
     lines.append(await books.tell(stack.pool, order_id))
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from db.pool import UNAVAILABLE
-from tests.simulation.books import Row, count_held, count_owed, list_owed
+from tests.simulation.books import Row, age_requests, count_held, count_owed, list_owed
 from tests.simulation.chaos import skip
 from tests.simulation.customers import HOUR, Street
 from tests.simulation.stack import Stack
@@ -40,8 +40,9 @@ async def settle(stack: Stack, street: Street, run_job: Callable[[str], Awaitabl
         return await list_owed(stack.pool)
     for seconds in SKIPS:
         await skip(stack, street, seconds)
+        await age_requests(stack.pool)
         await until_quiet(stack)
-        for job in ("backfill_events", "recover_orphans"):
+        for job in ("backfill_events", "recover_orphans", "dunning"):
             while await run_job(job) == "busy":
                 await asyncio.sleep(0.5)
         if not await until_quiet(stack):

@@ -45,6 +45,15 @@ ON_SALE = (
     Plan("sim-jpy", "Yen", "Sold once.", 5800, "jpy"),
 )
 
+#: What is subscribed to. None may be bought twice, so that a click too many would show.
+SUBSCRIBED = (
+    Plan("sim-pro", "Pro", "Every month.", 1900, "usd", interval="month"),
+    Plan("sim-team", "Team", "Every month, after a trial.", 4900, "usd", interval="month", trial_days=14),
+    Plan("sim-year", "Pro by the year", "Every year.", 19000, "usd", interval="year"),
+    Plan("sim-basic", "Basic", "Every month.", 49900, "inr", interval="month"),
+    Plan("sim-plus", "Plus", "Every month.", 99900, "inr", interval="month"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Stack:
@@ -206,7 +215,7 @@ async def _until_ready(data_dir: Path, process: asyncio.subprocess.Process) -> N
 
 async def _put_on_sale(pool: Pool) -> None:
     async with pool.acquire() as connection, connection.transaction():
-        for plan in ON_SALE:
+        for plan in (*ON_SALE, *SUBSCRIBED):
             await plans.upsert(connection, plan)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.simulation.billing import Billing, read_billing
 from tests.simulation.stack import Stack
 
 
@@ -27,11 +28,12 @@ class Taken:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A hosted page that a gateway has made for an order."""
+    """A hosted page that a gateway has made for an order. ``was_used``: something came of it."""
 
     gateway: str
     session_id: str
     order_id: str
+    was_used: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class Truth:
 
     taken: tuple[Taken, ...]
     pages: tuple[Page, ...]
+    billing: Billing
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +62,38 @@ async def read_truth(stack: Stack) -> Truth:
     payments = await stack.objects("razorpay", "payment")
     sessions = await stack.objects("stripe", "checkout.session")
     links = await stack.objects("razorpay", "payment_link")
+    billing = await read_billing(stack)
+    orders = billing.orders
     return Truth(
-        taken=(*_taken_at_stripe(intents), *_taken_at_razorpay(payments)),
+        taken=(*_taken_at_stripe(intents, orders), *_taken_at_razorpay(payments, orders)),
         pages=(
             *(Page("stripe", each["id"], each["client_reference_id"]) for each in sessions),
             *(Page("razorpay", each["id"], each["notes"]["order_id"]) for each in links),
+            *(
+                Page(each.gateway, each.name, each.order_id, each.has_begun)
+                for each in billing.subscriptions
+                if each.gateway == "razorpay"
+            ),
         ),
+        billing=billing,
     )
 
 
-def _taken_at_stripe(intents: Iterable[dict[str, Any]]) -> Iterable[Taken]:
+#: Of the payments of invoices: the order that began their subscription, by gateway and payment.
+Orders = Mapping[tuple[str, str], str]
+
+
+def _taken_at_stripe(intents: Iterable[dict[str, Any]], orders: Orders) -> Iterable[Taken]:
     for intent in intents:
         if intent["status"] == "succeeded":
-            order_id = intent["metadata"]["order_id"]
+            order_id = orders.get(("stripe", intent["id"])) or intent["metadata"]["order_id"]
             yield Taken("stripe", intent["id"], order_id, intent["amount_received"], intent["currency"])
 
 
-def _taken_at_razorpay(payments: Iterable[dict[str, Any]]) -> Iterable[Taken]:
+def _taken_at_razorpay(payments: Iterable[dict[str, Any]], orders: Orders) -> Iterable[Taken]:
     for payment in payments:
         if payment["captured"]:
-            order_id = payment["notes"]["order_id"]
+            order_id = orders.get(("razorpay", payment["id"])) or payment["notes"]["order_id"]
             yield Taken("razorpay", payment["id"], order_id, payment["amount"], payment["currency"].lower())
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from gateways.client import Refusal, Refused, SessionOrder
+from gateways.client import Recurring, Refusal, Refused, SessionOrder
 from gateways.gateway import Json
 from gateways.razorpay.freezing import freeze as freeze_for_razorpay
 from gateways.stripe.freezing import freeze as freeze_for_stripe
@@ -144,3 +145,65 @@ def test_f65_an_amount_that_the_gateway_would_refuse_is_refused_before_the_call(
 
 def test_a_customers_address_does_not_show_in_a_repr() -> None:
     assert "ada@example.com" not in repr(ORDER)
+
+
+# --- what begins a subscription ---
+
+SUBSCRIPTION_ID = "0199aaaa-bbbb-7ccc-8ddd-eeeeffff0002"
+MONTHLY = Recurring(SUBSCRIPTION_ID, "price_1", Money(1900, "usd"), "month", customer_id="cus_1")
+TRIAL_ENDS_AT = datetime(2026, 12, 6, 12, 0, tzinfo=UTC)
+TRIED = replace(MONTHLY, trial_days=14, trial_ends_at=TRIAL_ENDS_AT)
+SUBSCRIPTION_MARKS = {
+    "order_id": ORDER_ID,
+    "subscription_id": SUBSCRIPTION_ID,
+    "plan_id": "lifetime",
+    "counterfoil": "counterfoil",
+}
+
+
+def test_stripe_is_asked_to_bill_by_its_own_price_and_to_keep_our_marks_on_the_subscription() -> None:
+    frozen = frozen_for_stripe(recurring=MONTHLY)
+
+    assert frozen["mode"] == "subscription"
+    assert frozen["line_items"] == [{"quantity": 1, "price": "price_1"}]
+    assert frozen["customer"] == "cus_1"
+    assert frozen["payment_method_collection"] == "always"
+    assert frozen["metadata"] == SUBSCRIPTION_MARKS
+    assert frozen["subscription_data"] == {"metadata": SUBSCRIPTION_MARKS}
+    assert not {"payment_intent_data", "customer_email"} & frozen.keys()
+
+
+def test_stripe_is_told_of_a_trial_in_days() -> None:
+    frozen = frozen_for_stripe(recurring=TRIED, expected=Money(0, "usd"))
+
+    assert frozen["subscription_data"]["trial_period_days"] == 14
+
+
+def test_razorpay_is_asked_for_a_subscription_with_an_end_that_nobody_lives_to_see() -> None:
+    assert frozen_for_razorpay(recurring=MONTHLY) == {
+        "plan_id": "price_1",
+        "total_count": 336,
+        "quantity": 1,
+        "customer_notify": 0,
+        "expire_by": int(ORDER.expires_at.timestamp()),
+        "notes": SUBSCRIPTION_MARKS,
+    }
+
+
+def test_a_trial_at_razorpay_is_a_start_that_lies_ahead() -> None:
+    frozen = frozen_for_razorpay(recurring=replace(TRIED, interval="year"), expected=Money(0, "usd"))
+
+    assert frozen["start_at"] == int(TRIAL_ENDS_AT.timestamp())
+    assert frozen["total_count"] == 28
+
+
+@pytest.mark.parametrize("freeze", FREEZERS)
+def test_f65_what_recurs_is_judged_by_its_price_and_not_by_what_is_due_at_once(
+    freeze: Callable[[SessionOrder], Json | Refused],
+) -> None:
+    odd = replace(TRIED, price=Money(5001, "kwd"))
+
+    refused = freeze(replace(ORDER, expected=Money(0, "kwd"), recurring=odd))
+
+    assert isinstance(refused, Refused)
+    assert refused.code is Refusal.AMOUNT

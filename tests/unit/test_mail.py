@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.owed import DETAIL, MAIL, ORDER, effect
+from payments.effects import EffectKind
+from tests.owed import DETAIL, MAIL, ORDER, SUBSCRIBED, effect
 from workers.delivery.mail import Letters, SmtpServer, one_line, sender_address
 from workers.delivery.sender import NeverAgain, NotNow, WrongSetting
 
@@ -214,3 +215,68 @@ def test_a_wrong_smtp_url_is_named_and_not_shown(url: str) -> None:
 
 def test_every_field_that_a_mail_needs_is_in_the_frozen_detail() -> None:
     assert {"orderId", "planName", "amount", "currency", "gateway", "paidAt"} <= set(DETAIL)
+
+
+# --- about subscriptions ---
+
+DOCS = (Path(__file__).parents[2] / "docs" / "notifications.md").read_text(encoding="utf-8")
+MAILS = sorted(kind.removeprefix("mail.") for kind in EffectKind if kind.startswith("mail."))
+
+
+def about(kind: str, *, overrides: Path | None = None, **detail: object) -> EmailMessage:
+    """The mail about a subscription as its receiver parses it."""
+    written = Letters(FROM, overrides).write(effect(f"mail.{kind}", **{**SUBSCRIBED, **detail}))
+    assert written is not None
+    read = message_from_bytes(bytes(written), policy=policy.default)
+    assert isinstance(read, EmailMessage)
+    return read
+
+
+@pytest.mark.parametrize("name", MAILS)
+def test_every_mail_is_in_the_docs(name: str) -> None:
+    assert f"| `{name}` |" in DOCS
+
+
+@pytest.mark.parametrize("name", sorted(set(MAILS) - {"payment_confirmed"}))
+def test_a_mail_can_be_written_whatever_is_not_known(name: str) -> None:
+    known = {"subscriptionId", "userId", "planName", "gateway", "orderId"}
+
+    mail = about(name, **{field: None for field in SUBSCRIBED if field not in known})
+
+    for kind in ("plain", "html"):
+        assert "Team" in part(mail, kind)
+        assert "None" not in part(mail, kind)
+
+
+@pytest.mark.parametrize("kind", ["plain", "html"])
+def test_a_failed_renewal_says_how_much_why_and_where_to_pay(kind: str) -> None:
+    text = part(about("subscription_renewal_failed"), kind)
+
+    assert [said for said in ("Team", "29.00 USD", "insufficient funds", "5 March 2026") if said not in text] == []
+    assert "https://invoice.stripe.com/i/acct_1/live_abc" in text
+
+
+def test_where_to_pay_can_be_clicked() -> None:
+    html = part(about("subscription_renewal_failed"), "html")
+
+    assert '<a href="https://invoice.stripe.com/i/acct_1/live_abc" rel=' in html
+
+
+def test_an_unknown_failure_asks_nobody_to_wait() -> None:
+    assert "do not pay again" not in part(about("subscription_renewal_failed", failureCode="unknown"), "plain")
+
+
+def test_html_in_a_plans_name_is_text_in_the_frame_too() -> None:
+    mail = about("subscription_started", planName="<script>alert('x')</script>")
+
+    assert "<script>" not in part(mail, "html")
+    assert "<script>alert('x')</script>" in part(mail, "plain")
+
+
+def test_an_html_of_ones_own_takes_the_place_of_the_frame(tmp_path: Path) -> None:
+    (tmp_path / "subscription_cancelled.html").write_text("<p>{{ plan_name }}: good-bye</p>", encoding="utf-8")
+
+    mail = about("subscription_cancelled", overrides=tmp_path)
+
+    assert part(mail, "html").strip() == "<p>Team: good-bye</p>"
+    assert "has ended" in part(mail, "plain")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from payments.effects import FOLLOWS, EffectKind
-from tests.owed import ANALYTICS, NOTIFY, effect
+from payments.effects import FOLLOWS_OCCURRENCE, EffectKind
+from tests.owed import ANALYTICS, NOTIFY, SUBSCRIBED, effect
 from workers.delivery.analytics import track_call
 from workers.delivery.mail import Letters, sender_address
 from workers.delivery.notifications import TYPES, notice, signers
@@ -22,6 +22,9 @@ EXAMPLES: dict[str, Any] = {
 }
 
 
+OF_SUBSCRIPTIONS = {kind for kinds in FOLLOWS_OCCURRENCE.values() for kind in kinds}
+
+
 def test_a_notice_is_what_the_docs_show() -> None:
     assert notice(effect(NOTIFY)) == EXAMPLES["payment.completed"]
 
@@ -30,12 +33,21 @@ def test_a_track_call_is_what_the_docs_show() -> None:
     assert track_call(effect(ANALYTICS)) == EXAMPLES["track"]
 
 
+@pytest.mark.parametrize("type_", sorted(set(TYPES) - {"payment.completed"}))
+def test_what_is_told_of_a_subscription_is_what_the_docs_show(type_: str) -> None:
+    assert notice(effect(f"notify.{type_}", **SUBSCRIBED)) == EXAMPLES[type_]
+
+
 @pytest.mark.parametrize("type_", sorted(TYPES))
 def test_every_type_and_its_version_are_in_the_docs(type_: str) -> None:
     assert f"#### `{type_}`, version {TYPES[type_][0]}" in DOCS
 
 
-@pytest.mark.parametrize("kind", sorted({kind for kinds in FOLLOWS.values() for kind in kinds}))
+def test_every_type_is_of_a_kind_and_every_kind_has_a_type() -> None:
+    assert {f"notify.{type_}" for type_ in TYPES} == {kind for kind in EffectKind if kind.startswith("notify.")}
+
+
+@pytest.mark.parametrize("kind", sorted(kind for kind in EffectKind if not kind.startswith("gateway.")))
 def test_every_kind_that_follows_a_move_can_be_told(kind: EffectKind) -> None:
     compose = {
         "mail": Letters(sender_address("billing@example.com")).write,
@@ -43,7 +55,7 @@ def test_every_kind_that_follows_a_move_can_be_told(kind: EffectKind) -> None:
         "analytics": track_call,
     }[kind.partition(".")[0]]
 
-    assert compose(effect(kind))
+    assert compose(effect(kind, **(SUBSCRIBED if kind in OF_SUBSCRIPTIONS else {})))
 
 
 def test_a_later_field_of_the_detail_does_not_leak_out() -> None:

@@ -100,6 +100,17 @@ CASES: list[tuple[str, Order, OrderEvent, Outcome | type[Outcome]]] = [
     ("money for a free order",               order(PAID, expected=NOTHING),                   paid("pi_1"),              Surplus(TEN)),
     # Too early.
     ("money that has no name yet",           order(PENDING),                                  paid(None),                Early),
+    # It begins a subscription: the session's word pays it, and the first invoice names the payment.
+    ("paid by the session's word",           order(PENDING, begins_subscription=True),        paid(None),                Move(PAID)),
+    ("a trial begins",                       order(PENDING, expected=NOTHING, begins_subscription=True), paid(None, NOTHING), Move(PAID)),
+    ("its session says too little",          order(PENDING, begins_subscription=True),        paid(None, NINE),          Mismatch(TEN, NINE)),
+    ("its payment is named",                 order(PAID, begins_subscription=True),           paid(),                    Stale),
+    ("its payment is named first",           order(PENDING, begins_subscription=True),        paid(),                    Move(PAID)),
+    ("its session follows",                  order(PAID, taken("pi_1"), begins_subscription=True), paid(None),           Stale),
+    ("its payment differs from its session", order(PAID, begins_subscription=True),           paid("pi_1", NINE),        Mismatch(TEN, NINE)),
+    ("a second payment of it",               order(PAID, taken("pi_1"), begins_subscription=True), paid("pi_2"),         Surplus(TEN)),
+    ("money where a trial was sold",         order(PAID, expected=NOTHING, begins_subscription=True), paid(),            Mismatch(NOTHING, TEN)),
+    ("a mandate's token is not taken",       order(PENDING, begins_subscription=True),        PaymentAuthorised("pay_1", TEN), Record()),
     # On its way.
     ("a bank debit has begun",               order(PENDING),                                  PaymentPending("pi_1", TEN), Record()),
     ("a session done, its payment unnamed",  order(PENDING),                                  PaymentPending(None, TEN), Record()),
@@ -171,6 +182,11 @@ def test_a_promise_that_comes_late_lapses_under_hold() -> None:
 @pytest.mark.parametrize("status", [FAILED, CANCELLED])
 def test_money_through_a_new_page_of_a_failed_order_is_not_late(status: OrderStatus, policy: LateSuccess) -> None:
     assert decide(order(status, page_is_open=True, replaced=True), paid(), policy) == Move(PAID)
+
+
+@pytest.mark.parametrize("status", [FAILED, CANCELLED])
+def test_f71_a_subscription_that_is_paid_late_is_held_too(status: OrderStatus) -> None:
+    assert decide(order(status, begins_subscription=True), paid(None), LateSuccess.HOLD) == Held(TEN)
 
 
 @pytest.mark.parametrize("policy", list(LateSuccess))

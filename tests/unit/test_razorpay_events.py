@@ -19,6 +19,7 @@ from payments.events import (
 )
 from payments.failure import Failure, FailureCode
 from payments.money import Money
+from tests.contract.billing_shapes import SUBSCRIPTION_ID
 from tests.contract.shapes import (
     GATEWAY_ORDER_ID,
     LINK_ID,
@@ -143,15 +144,24 @@ def test_f22_a_known_type_without_its_entities_asks_for_a_person(payload: Any) -
         translate(event)
 
 
-@pytest.mark.parametrize("event_type", ["payment.captured", "payment.authorized", "payment.failed", "order.paid"])
-def test_a_payment_of_an_invoice_is_none_of_ours_even_if_its_notes_name_our_order(event_type: str) -> None:
-    # Subscriptions hand their notes down to their payments, and those name an invoice.
-    entities = {"payment": payment(invoice_id="inv_1")}
+@pytest.mark.parametrize("event_type", ["payment.captured", "payment.authorized", "order.paid"])
+@pytest.mark.parametrize(
+    "of_something_else",
+    [
+        payment(invoice_id="inv_1"),
+        # What proves a card before a trial: it is given back, is nobody's sale, and must never be captured as one.
+        payment(amount=500, notes={"order_id": ORDER_ID, "subscription_id": SUBSCRIPTION_ID}),
+    ],
+)
+def test_a_payment_of_an_invoice_or_a_mandate_is_no_sale_even_if_its_notes_name_our_order(
+    event_type: str, of_something_else: dict[str, Any]
+) -> None:
+    assert translate(razorpay_event(event_type, payment=of_something_else)) == Unhandled("told_by_its_invoice")
 
-    assert translate(razorpay_event(event_type, **entities)) == Unhandled("not_a_one_time_payment")
 
-
-@pytest.mark.parametrize("event_type", ["refund.processed", "subscription.charged", "payment.dispute.created", "", "x"])
+@pytest.mark.parametrize(
+    "event_type", ["refund.processed", "invoice.partially_paid", "payment.dispute.created", "", "x"]
+)
 def test_f15_types_that_we_do_not_handle_are_said_to_be_so(event_type: str) -> None:
     assert translate(razorpay_event(event_type, payment=payment())) == Unhandled("unhandled_type")
 

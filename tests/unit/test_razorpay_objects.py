@@ -126,7 +126,7 @@ def test_a_link_that_contradicts_itself_is_never_guessed_at(
         (payment("failed"), declined("pay_1")),
         (payment("created"), None),
         (payment("refunded", captured=False), None),
-        (payment("captured", invoice_id="inv_1"), Unhandled("not_a_one_time_payment")),
+        (payment("captured", invoice_id="inv_1"), Unhandled("told_by_its_invoice")),
         (payment("captured", currency=None), Unhandled("unreadable")),
     ],
 )

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from os import environ
+from pathlib import Path
 
 import pytest
 
 import settings
+from payments.dunning import DEFAULT
 
 WHOLE = {"DATABASE_URL": "postgresql://me:hunter2@db/record", "REDIS_URL": "redis://:hunter2@cache/0"}
 
@@ -106,3 +110,37 @@ def test_no_secret_shows_in_what_a_programmer_may_print() -> None:
         loaded = settings.load()
 
     assert "hunter2" not in f"{loaded!r} {loaded} {loaded.webhook_secrets} {loaded.model_dump_json()}"
+
+
+def test_without_a_file_the_policy_is_that_of_the_project() -> None:
+    with environment(**WHOLE):
+        assert settings.load().dunning == DEFAULT
+
+
+def test_a_policy_of_ones_own_is_read_once(tmp_path: Path) -> None:
+    file = tmp_path / "dunning.toml"
+    file.write_text("grace_hours = 48\ncancel_after_days = false\n", encoding="utf-8")
+
+    with environment(**WHOLE, DUNNING_FILE=str(file)):
+        loaded = settings.load()
+    file.unlink()
+
+    assert loaded.dunning == replace(DEFAULT, grace=timedelta(hours=48), cancel_after=None)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("grace_hours = ", "DUNNING_FILE cannot be read as TOML"),
+        ("grace_hours = -1", "DUNNING_FILE: grace_hours takes a whole number"),
+        ("graze_hours = 1", "DUNNING_FILE: graze_hours is not a field of the policy"),
+        (None, "DUNNING_FILE cannot be read as TOML"),
+    ],
+)
+def test_a_policy_that_is_wrong_or_missing_stops_the_start(tmp_path: Path, text: str | None, sentence: str) -> None:
+    file = tmp_path / "dunning.toml"
+    if text is not None:
+        file.write_text(text, encoding="utf-8")
+
+    with environment(**WHOLE, DUNNING_FILE=str(file)), pytest.raises(settings.SettingsError, match=sentence):
+        settings.load()

@@ -13,8 +13,8 @@ from gateways.stripe.objects import read_payment, read_state
 from gateways.translating import Unreadable
 from payments.events import (
     CheckoutEnded,
+    Event,
     Observed,
-    OrderEvent,
     PaymentCancelled,
     PaymentFailed,
     PaymentPending,
@@ -63,7 +63,7 @@ def session(status: str, payment_status: str = "unpaid", **more: Any) -> dict[st
     }
 
 
-def facts(state: SessionState) -> list[OrderEvent]:
+def facts(state: SessionState) -> list[Event]:
     return [observed.event for observed in state.observed]
 
 
@@ -100,7 +100,7 @@ TRYING_AGAIN = intent("requires_payment_method", last_payment_error=NO_FUNDS)
         ),
     ],
 )
-def test_a_session_tells_what_its_events_told(about: dict[str, Any], told: list[OrderEvent]) -> None:
+def test_a_session_tells_what_its_events_told(about: dict[str, Any], told: list[Event]) -> None:
     state = read_state(about)
 
     assert facts(state) == told
@@ -134,7 +134,7 @@ def test_a_session_that_contradicts_itself_is_never_guessed_at(about: dict[str, 
         (TRYING_AGAIN, DECLINED),
         (intent("requires_payment_method"), None),
         (intent("requires_action"), None),
-        (intent("succeeded", invoice="in_1"), Unhandled("not_a_one_time_payment")),
+        (intent("succeeded", invoice="in_1"), Unhandled("told_by_its_invoice")),
         (intent("succeeded", currency=None), Unhandled("unreadable")),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.errors import MessageError
@@ -20,10 +21,25 @@ import aiosmtplib
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, StrictUndefined, TemplateError, select_autoescape
 
 from db.effects import Effect
+from payments.failure import REMEDIES, FailureCode
 from payments.money import exponent, written
 from workers.delivery.sender import SENT, NeverAgain, NotNow, Settled, WrongSetting, stable_id
 
 TEMPLATES = Path(__file__).parent.parent / "templates" / "mail"
+
+#: How a mail is shown that has no HTML of its own: the paragraphs of its text.
+FRAME = "letter.html"
+
+#: Times that a template may tell, by our names for them and those of the effect's detail.
+MOMENTS = {
+    "paid_at": "paidAt",
+    "period_end": "periodEnd",
+    "trial_end": "trialEnd",
+    "due_at": "dueAt",
+    "next_attempt_at": "nextAttemptAt",
+    "ends_at": "endsAt",
+    "until": "until",
+}
 
 NO_ADDRESS = Settled("nothing was sent: the user has no e-mail address")
 
@@ -55,6 +71,7 @@ class Letters:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters["day"] = _day
 
     def write(self, effect: Effect) -> EmailMessage | None:
         """The mail, from the state in the row; None where its user has no address."""
@@ -64,33 +81,61 @@ class Letters:
         letter = EmailMessage(policy=Wire(linesep="\r\n", utf8=not mailbox.isascii(), cte_type="7bit"))
         letter["From"] = self._sender
         letter["To"] = mailbox
-        letter["Subject"] = one_line(self._render(effect, "subject.txt"))
+        said = _told(effect)
+        subject, text = (self._render(effect, suffix, said) for suffix in ("subject.txt", "txt"))
+        letter["Subject"] = one_line(subject)
         letter["Date"] = datetime.now(UTC)
         # A mail server that sees the same id twice may drop the second; a customer's program shows them as one.
         letter["Message-ID"] = f"<{stable_id(effect.idempotency_key)}@{self._sender.domain}>"
         letter["Auto-Submitted"] = "auto-generated"
-        letter.set_content(self._render(effect, "txt"))
-        letter.add_alternative(self._render(effect, "html"), subtype="html")
+        letter.set_content(text)
+        shown = {**said, "subject": one_line(subject), "paragraphs": text.strip().split("\n\n")}
+        letter.add_alternative(self._render(effect, "html", shown, otherwise=FRAME), subtype="html")
         return letter
 
-    def _render(self, effect: Effect, suffix: str) -> str:
+    def _render(self, effect: Effect, suffix: str, said: dict[str, Any], *, otherwise: str | None = None) -> str:
         name = f"{effect.kind.removeprefix('mail.')}.{suffix}"
         try:
-            return self._templates.get_template(name).render(_told(effect))
+            return self._templates.get_or_select_template([name, otherwise] if otherwise else name).render(said)
         except TemplateError as error:
             raise NotNow(f"the mail template {name} cannot be used ({type(error).__name__})") from None
 
 
 def _told(effect: Effect) -> dict[str, Any]:
-    """What a template may say: the names here are a promise to those who write their own."""
+    """What a template may say: the names here are a promise to those who write their own. What is not so is None."""
     detail = effect.detail
-    decimals = exponent(detail["gateway"], detail["currency"])
     return {
         "order_id": detail["orderId"],
+        "subscription_id": detail.get("subscriptionId"),
         "plan_name": detail["planName"],
-        "amount": written(detail["amount"], detail["currency"], exponent=decimals),
-        "paid_at": datetime.fromisoformat(detail["paidAt"]).astimezone(UTC),
+        "amount": _amount(detail),
+        "invoice_number": detail.get("invoiceNumber"),
+        "pay_url": detail.get("payUrl"),
+        "reason": _reason(detail.get("failureCode")),
+        **{name: _moment(detail.get(told)) for name, told in MOMENTS.items()},
     }
+
+
+def _amount(detail: Mapping[str, Any]) -> str | None:
+    amount, currency = detail.get("amount"), detail.get("currency")
+    if amount is None or currency is None:
+        return None
+    return written(amount, currency, exponent=exponent(detail["gateway"], currency))
+
+
+def _reason(failure_code: str | None) -> str | None:
+    """The sentence for the customer. Of a failure that nobody knows it says nothing: it would ask them to wait."""
+    if failure_code in (None, FailureCode.UNKNOWN.value):
+        return None
+    return REMEDIES[FailureCode(failure_code)].message
+
+
+def _moment(told: str | None) -> datetime | None:
+    return datetime.fromisoformat(told).astimezone(UTC) if told else None
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment.day} {moment:%B %Y}"
 
 
 class Wire(EmailPolicy):

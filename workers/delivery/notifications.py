@@ -14,12 +14,29 @@ from db.effects import Effect
 from workers.delivery.receiver import Receiver
 from workers.delivery.sender import SENT, NotNow, Settled, WrongSetting, stable_id
 
+#: What every notification about a subscription tells, and what those about an invoice that failed.
+SUBSCRIPTION = ("subscriptionId", "orderId", "userId", "planId", "planName", "gateway", "status", "at")
+FAILED = ("invoiceId", "amount", "currency", "failureCode", "attempts", "nextAttemptAt", "payUrl")
+
 #: Every type with its version and its fields. A field may be added; a change of meaning is a new version.
 TYPES: dict[str, tuple[int, tuple[str, ...]]] = {
     "payment.completed": (
         1,
         ("orderId", "userId", "planId", "planName", "amount", "currency", "gateway", "paidAt"),
     ),
+    "subscription.started": (1, (*SUBSCRIPTION, "amount", "currency", "periodEnd", "trialEnd")),
+    "subscription.trial_ending": (1, (*SUBSCRIPTION, "amount", "currency", "trialEnd")),
+    "subscription.renewed": (1, (*SUBSCRIPTION, "invoiceId", "amount", "currency", "periodEnd")),
+    "subscription.renewal_failed": (1, (*SUBSCRIPTION, *FAILED)),
+    "subscription.card_update_needed": (1, (*SUBSCRIPTION, *FAILED)),
+    "subscription.upcoming_invoice": (1, (*SUBSCRIPTION, "amount", "currency", "dueAt")),
+    "subscription.paused": (1, (*SUBSCRIPTION, "periodEnd")),
+    "subscription.resumed": (1, (*SUBSCRIPTION, "periodEnd")),
+    "subscription.cancel_scheduled": (1, (*SUBSCRIPTION, "endsAt")),
+    "subscription.cancelled": (1, (*SUBSCRIPTION, "endedAt")),
+    "subscription.plan_changed": (1, (*SUBSCRIPTION, "previousPlanId", "amount", "currency")),
+    "access.suspended": (1, (*SUBSCRIPTION, "reason", "until")),
+    "access.restored": (1, (*SUBSCRIPTION, "reason", "until")),
 }
 
 #: What the standard asks of a secret: shorter ones can be guessed, longer ones gain nothing.

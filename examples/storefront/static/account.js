@@ -1,44 +1,47 @@
-// What a customer has: access, orders as they stand at this moment, and the mails that were sent.
+// What a customer has: access, subscriptions and orders as they stand at this moment, and the mails that were sent.
 
-import { access, mails, notifications, orders, plansOnSale } from "./calls.js";
+import { access, invoices, mails, notifications, orders, plansOnSale, subscriptions } from "./calls.js";
 import { buy, canResume, dropKeysOfEnded, resume } from "./buying.js";
-import { find, make } from "./elements.js";
+import { find, make, nothing } from "./elements.js";
 import { gatewayName, money, when } from "./figures.js";
+import { drawMails, drawNotifications } from "./inbox.js";
+import { redraw } from "./redrawing.js";
 import { explain } from "./refusals.js";
 import { user, whenSessionChanges } from "./session.js";
 import { signIn } from "./signing-in.js";
 import { mayChange, standing } from "./standings.js";
+import { mayChange as mayChangeItself, standing as standingOf } from "./subscription-standings.js";
+import { drawInvoices, drawSubscriptions, isChanging } from "./subscriptions.js";
 
 const EVERY_MS = 2000; // while an order is pending
 const AFTER_MS = 20000; // after the last change: access and mails follow the payment
 const PAGE_SIZE = 20;
 const PAGE_SIZE_MAX = 100;
-const PARTS = ["access", "orders", "mails", "notifications", "said", "notice"];
+const PARTS = ["access", "subscriptions", "invoices", "orders", "mails", "notifications", "said", "notice"];
 
 let limit = PAGE_SIZE;
-let names = {};
+let plans = [];
 let timer = null;
 let lastChange = 0;
 let isGoing = false;
 const shown = new Map(); // what each part shows, so that only a change touches the page
-const statuses = new Map(); // of orders, to say aloud what became of them
+const statuses = new Map(); // of orders and subscriptions, to say aloud what became of them
 
 const fill = (selector, value, draw) => {
   const text = JSON.stringify(value);
   if (shown.get(selector) === text) return;
   shown.set(selector, text);
   lastChange = Date.now();
-  find(selector).replaceChildren(...[draw(value)].flat());
+  redraw(find(selector), [draw(value)].flat());
 };
 
-const nothing = (...text) => make("p", { class: "empty" }, ...text);
-const planName = (id) => names[id] ?? id;
+const planOf = (id) => plans.find((plan) => plan.id === id) ?? { id, name: id, interval: null };
 
-const REASONS = { paid: "Paid for" };
+const REASONS = { paid: "Paid for", trial: "On trial", grace: "Payment on its way" };
 
 const drawAccess = (rows) => {
   const usable = rows.filter(({ active }) => active);
-  if (usable.length === 0) return nothing("Nothing yet. ", make("a", { href: "/" }, "See the plans"));
+  if (usable.length === 0) return nothing("Nothing at the moment. ", make("a", { href: "/" }, "See the plans"));
   return make(
     "ul",
     { class: "access" },
@@ -46,7 +49,7 @@ const drawAccess = (rows) => {
       make(
         "li",
         {},
-        make("strong", {}, planName(planId)),
+        make("strong", {}, planOf(planId).name),
         make("span", { class: "soft" }, until ? `until ${when(until)}` : "for good"),
         make("span", { class: "badge good" }, REASONS[reason] ?? reason),
       ),
@@ -62,7 +65,7 @@ const payButton = (order, { kind, label }, notice) => {
     button.disabled = true;
     notice.replaceChildren();
     try {
-      location.assign(await (kind === "resume" ? resume(order) : buy(order.planId, order.gateway)));
+      location.assign(await (kind === "resume" ? resume(order) : buy(planOf(order.planId), order.gateway)));
     } catch (refusal) {
       isGoing = false;
       button.disabled = false;
@@ -114,41 +117,24 @@ const drawOrders = ({ data, nextCursor }) => {
   return [list, make("button", { type: "button", class: "second", onclick: more }, "Show older orders")];
 };
 
-const drawMails = (letters) => {
-  if (letters.length === 0) return nothing("No mail yet. It comes when a payment is confirmed.");
-  return letters.map(({ from, subject, sentAt, text }) =>
-    make(
-      "details",
-      { class: "mail" },
-      make("summary", {}, make("span", {}, subject), sentAt && make("span", { class: "soft small" }, when(sentAt))),
-      make("p", { class: "soft small" }, `From ${from}`),
-      make("pre", {}, text),
-    ),
-  );
+const announce = (id, name, { label }) => {
+  const before = statuses.get(id);
+  if (before && before !== label) find("[data-said]").textContent = `${name}: ${label}`;
+  statuses.set(id, label);
 };
 
-const drawNotifications = (notices) =>
-  make(
-    "ul",
-    { class: "access" },
-    notices.map(({ type, createdAt, data }) =>
-      make(
-        "li",
-        {},
-        make("code", {}, type),
-        make("span", { class: "soft small" }, `${when(createdAt)}, order ${data.orderId}`),
-      ),
-    ),
-  );
+// With what has been changed just now, which is drawn anew, in view and in the keyboard's way.
+const showChanged = async ({ subscriptionId }) => {
+  await look();
+  find(`[data-subscription="${CSS.escape(subscriptionId)}"]`)?.focus({ preventScroll: true });
+};
 
-const announce = (data) => {
-  for (const order of data) {
-    const before = statuses.get(order.orderId);
-    if (before && before !== order.status) {
-      find("[data-said]").textContent = `${order.planName ?? "Order"}: ${standing(order).label}`;
-    }
-    statuses.set(order.orderId, order.status);
-  }
+const fillSubscriptions = (subscribed, billed) => {
+  find("[data-subscriber]").hidden = subscribed.length === 0;
+  if (isChanging()) return;
+  const about = { plansOnSale: plans, invoices: billed, changed: showChanged };
+  fill("[data-subscriptions]", { subscribed, billed, plans }, () => drawSubscriptions(subscribed, about));
+  fill("[data-invoices]", billed, drawInvoices);
 };
 
 // One look is planned at most, however many ended just now.
@@ -157,22 +143,40 @@ const lookIn = (milliseconds) => {
   timer = setTimeout(look, milliseconds);
 };
 
+// An order that began a subscription is shown as that.
+const ordersAlone = (listed, subscribed) => {
+  const begun = new Set(subscribed.map(({ orderId }) => orderId));
+  return listed
+    .filter(({ orderId }) => !begun.has(orderId))
+    .map((order) => ({ ...order, canResume: canResume(order) }));
+};
+
 const look = async () => {
   const whose = user();
   if (!whose) return;
   try {
-    const [rights, listed, letters, notices] = await Promise.all([access(), orders(limit), mails(), notifications()]);
+    const [rights, { data: subscribed }, { data: billed }, listed, letters, notices] = await Promise.all([
+      access(),
+      subscriptions(),
+      invoices(PAGE_SIZE),
+      orders(limit),
+      mails(),
+      notifications(),
+    ]);
     if (whose !== user()) return; // somebody else has signed in meanwhile, and is looked after
     dropKeysOfEnded(listed.data);
-    const found = { ...listed, data: listed.data.map((order) => ({ ...order, canResume: canResume(order) })) };
+    const found = { ...listed, data: ordersAlone(listed.data, subscribed) };
     fill("[data-access]", rights, drawAccess);
+    fillSubscriptions(subscribed, billed);
     if (!isGoing) fill("[data-orders]", found, drawOrders);
     fill("[data-mails]", letters, drawMails);
     fill("[data-notifications]", notices, drawNotifications);
     find("[data-told]").hidden = notices.length === 0;
     find("[data-notice]").replaceChildren();
-    announce(found.data);
-    if (found.data.some(mayChange) || Date.now() - lastChange < AFTER_MS) lookIn(EVERY_MS);
+    for (const order of found.data) announce(order.orderId, order.planName ?? "Order", standing(order));
+    for (const each of subscribed) announce(each.subscriptionId, each.planName ?? "Subscription", standingOf(each));
+    const isWaiting = found.data.some(mayChange) || subscribed.some(mayChangeItself);
+    if (isWaiting || Date.now() - lastChange < AFTER_MS) lookIn(EVERY_MS);
   } catch (refusal) {
     if (refusal.status !== 401 && whose === user()) {
       explain(find("[data-notice]"), refusal, { again: look, signIn });
@@ -184,7 +188,7 @@ const look = async () => {
 // Nothing of one customer stays for the next to see, whatever becomes of the calls for them.
 const empty = () => {
   for (const part of PARTS) find(`[data-${part}]`).replaceChildren();
-  find("[data-told]").hidden = true;
+  for (const section of ["told", "subscriber"]) find(`[data-${section}]`).hidden = true;
   shown.clear();
   statuses.clear();
   isGoing = false;
@@ -196,7 +200,7 @@ const begin = async () => {
   find("[data-signed-out]").hidden = isIn;
   find("[data-signed-in]").hidden = !isIn;
   if (!isIn) return;
-  names = Object.fromEntries((await plansOnSale().catch(() => [])).map(({ id, name }) => [id, name]));
+  plans = await plansOnSale().catch(() => []);
   look();
 };
 

@@ -4,13 +4,13 @@
 // keeps it through reloads, the back button and lost answers, for as long as its order can be paid. Intents belong to
 // their tab; once there is an order, its key is known to all tabs, and it alone leads back to that order's page.
 
-import { Refusal, createPayment, orderStatus } from "./calls.js";
+import { Refusal, createPayment, createSubscription, orderStatus } from "./calls.js";
 import { dropKey, keepKey, keyOf } from "./keys.js";
 import { user } from "./session.js";
 
 const KEPT = "quillwork.intents";
 const BUSY_TIMES = 5;
-const OVER = ["order_over", "key_reused", "invalid_plan", "invalid_gateway"];
+const OVER = ["order_over", "key_reused", "invalid_plan", "invalid_gateway", "already_subscribed"];
 
 const all = () => JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
 const nameOf = (email, planId, gateway) => JSON.stringify([email, planId, gateway]);
@@ -48,11 +48,11 @@ const insistOn = (email) => {
   if (user() !== email) throw new Refusal(401, { code: "unauthenticated" });
 };
 
-const opened = async (email, planId, gateway, key) => {
+const opened = async (email, create, planId, gateway, key) => {
   for (let times = 0; ; times += 1) {
     insistOn(email);
     try {
-      return await createPayment(planId, gateway, key);
+      return await create(planId, gateway, key);
     } catch (refusal) {
       if (refusal.code !== "key_in_use" || times >= BUSY_TIMES) throw refusal;
       await pause(refusal.waitSeconds ?? 2);
@@ -60,13 +60,15 @@ const opened = async (email, planId, gateway, key) => {
   }
 };
 
-// The address of the gateway's page. Raises the refusal that it met.
-export const buy = async (planId, gateway) => {
+// The address of the gateway's page for a plan that is paid once, or again and again (`interval`). Raises the refusal
+// that it met. Of a subscription that was begun and not paid it is the same page again, whatever the key.
+export const buy = async ({ id, interval }, gateway) => {
   const email = user();
-  const name = nameOf(email, planId, gateway);
+  const create = interval ? createSubscription : createPayment;
+  const name = nameOf(email, id, gateway);
   const intent = await intentFor(email, name);
   try {
-    const { orderId, url } = await opened(email, planId, gateway, intent.key);
+    const { orderId, url } = await opened(email, create, id, gateway, intent.key);
     keep(name, { ...intent, orderId, isOpened: true });
     keepKey(email, orderId, intent.key);
     insistOn(email);
@@ -86,7 +88,7 @@ export const resume = async ({ orderId, planId, gateway }) => {
   const key = keyOf(email, orderId);
   if (key === null) throw new Refusal(0, { code: "page_lost" });
   try {
-    const page = await opened(email, planId, gateway, key);
+    const page = await opened(email, createPayment, planId, gateway, key);
     if (page.orderId !== orderId) throw new Refusal(0, { code: "page_lost" });
     insistOn(email);
     return page.url;

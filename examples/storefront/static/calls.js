@@ -15,7 +15,7 @@ export class Refusal extends Error {
   }
 }
 
-// `bearer` is the token to send, if any.
+// `bearer` is the token to send, if any. `isAwaited` marks what nobody knows yet whether it was done.
 const ask = async (address, options = {}, bearer = null) => {
   const headers = bearer === null ? options.headers : { ...options.headers, Authorization: `Bearer ${bearer}` };
   let answer;
@@ -31,7 +31,7 @@ const ask = async (address, options = {}, bearer = null) => {
     throw new Refusal(0, { code: "unreachable" }, null);
   }
   const told = await answer.json().catch(() => ({}));
-  if (answer.ok) return told;
+  if (answer.ok) return answer.status === 202 ? { ...told, isAwaited: true } : told;
   // A token that is not taken any longer is of no use to anybody. A late answer says nothing about the next one's.
   if (answer.status === 401 && bearer === token()) forget();
   throw new Refusal(answer.status, told, Number(answer.headers.get("Retry-After")) || null);
@@ -61,10 +61,23 @@ export const access = () => checkout("/access");
 export const orders = (limit) => checkout(`/orders?limit=${limit}`);
 export const orderStatus = (id) => checkout(`/order-status/${encodeURIComponent(id)}`);
 
+export const subscriptions = () => checkout("/subscriptions?limit=100");
+export const invoices = (limit) => checkout(`/invoices?limit=${limit}`);
+
+const post = (path, body, headers = {}) =>
+  checkout(path, {
+    method: "POST",
+    headers: { "Content-Type": "application/json", ...headers },
+    body: JSON.stringify(body),
+  });
+
 // The same key and the same body, byte for byte, are the same wish: whoever repeats it gets the first answer.
 export const createPayment = (planId, gateway, key) =>
-  checkout("/create-payment", {
-    method: "POST",
-    headers: { "Content-Type": "application/json", "Idempotency-Key": key },
-    body: JSON.stringify({ planId, gateway }),
-  });
+  post("/create-payment", { planId, gateway }, { "Idempotency-Key": key });
+export const createSubscription = (planId, gateway, key) =>
+  post("/create-subscription", { planId, gateway }, { "Idempotency-Key": key });
+
+// `change` is the last part of the route: cancel, pause, resume, change-plan, update-payment-method. Each says what is
+// to be, so that asking twice does it once.
+export const changeSubscription = (id, change, body = {}) =>
+  post(`/subscriptions/${encodeURIComponent(id)}/${change}`, body);

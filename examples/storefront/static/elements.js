@@ -12,3 +12,6 @@ export const make = (name, attributes = {}, ...children) => {
 };
 
 export const find = (selector, within = document) => within.querySelector(selector);
+
+// In place of a list that is empty.
+export const nothing = (...text) => make("p", { class: "empty" }, ...text);

@@ -13,5 +13,12 @@ export const price = (minor, currency) => money(minor, currency, { trailingZeroD
 export const when = (text) =>
   new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "medium", timeStyle: "short" }).format(new Date(text));
 
+export const day = (text) => new Intl.DateTimeFormat(LANGUAGE, { dateStyle: "long" }).format(new Date(text));
+
+const PER = { month: "a month", year: "a year" };
+
+// How often a price is paid.
+export const rhythm = ({ interval }) => (interval ? (PER[interval] ?? `every ${interval}`) : "paid once");
+
 export const GATEWAYS = { stripe: "Stripe", razorpay: "Razorpay" };
 export const gatewayName = (name) => GATEWAYS[name] ?? name ?? "the payment provider";

@@ -27,6 +27,11 @@ const BY_CODE = {
     ORDERS,
     AGAIN,
   ],
+  already_subscribed: ["You have a subscription of this plan, or have begun one. See how it stands.", ORDERS],
+  already_on_plan: ["Your subscription is on this plan.", RELOAD],
+  subscription_ended: ["This subscription has ended, and nothing can be changed about it any more.", RELOAD],
+  subscription_incomplete: ["This subscription has not begun: its payment page comes first.", RELOAD],
+  change_pending: ["Another change of this subscription still waits for the payment provider’s answer."],
   page_lost: ["The payment page of this order cannot be opened from here. What becomes of it shows here by itself."],
   invalid_plan: ["This plan cannot be bought any more, or not there.", RELOAD],
   invalid_gateway: ["This payment provider cannot be used at the moment. Please choose another.", RELOAD],
@@ -34,12 +39,14 @@ const BY_CODE = {
   unreachable: ["The shop cannot be reached at the moment. Nothing was charged.", AGAIN],
 };
 
-export const wordsFor = ({ status, code, waitSeconds }) => {
+export const wordsFor = ({ status, code, message, waitSeconds }) => {
   if (status === 401) return { text: "You have been signed out. Please sign in again to go on.", ways: [SIGN_IN] };
   if (status === 429) {
     const text = `These were many attempts in a short time. Please try again in ${inWords(waitSeconds ?? 60)}.`;
     return { text, ways: [AGAIN] };
   }
+  // Why a gateway cannot do it, it alone can say.
+  if (code === "gateway_cannot") return { text: `That is not possible. ${message}.`, ways: [] };
   const [text, ...ways] = BY_CODE[code] ?? ["The shop cannot answer at the moment. Nothing was charged.", AGAIN];
   return { text, ways };
 };
@@ -52,13 +59,13 @@ export const explain = (place, refusal, { again, signIn }) => {
     [AGAIN]: () => button("Try again", again),
     [SIGN_IN]: () => button("Sign in", signIn),
     [RELOAD]: () => button("Load anew", () => location.reload()),
-    [ORDERS]: () => make("a", { class: "button second", href: "/account" }, "See your orders"),
+    [ORDERS]: () => make("a", { class: "button second", href: "/account" }, "See your account"),
   };
   const notice = make(
     "div",
     { class: "notice", role: "alert" },
     make("p", {}, text),
-    make("div", { class: "ways" }, ways.map((way) => buttons[way]())),
+    ways.length > 0 && make("div", { class: "ways" }, ways.map((way) => buttons[way]())),
   );
   place.replaceChildren(notice);
   notice.scrollIntoView({ block: "nearest" });

@@ -3,18 +3,14 @@
 import { access, plansOnSale } from "./calls.js";
 import { buy } from "./buying.js";
 import { find, make } from "./elements.js";
-import { gatewayName, price } from "./figures.js";
+import { gatewayName, price, rhythm } from "./figures.js";
 import { explain } from "./refusals.js";
 import { user, whenSessionChanges } from "./session.js";
 import { signIn } from "./signing-in.js";
 
-const PER = { month: "a month", year: "a year" };
-
 const shelf = find("[data-plans]");
 let plans = [];
 let isGoing = false;
-
-const rhythm = ({ interval }) => (interval ? (PER[interval] ?? `every ${interval}`) : "paid once");
 
 const choice = (plan) =>
   make(
@@ -31,15 +27,16 @@ const choice = (plan) =>
     ),
   );
 
-const whyNot = (plan) => {
-  if (plan.interval) return "Coming with subscriptions";
-  if (plan.gateways.length === 0) return "No payment provider takes it yet";
-  return null;
+const whyNot = (plan) => (plan.gateways.length === 0 ? "No payment provider takes it yet" : null);
+
+const wayIn = ({ interval, trialDays }) => {
+  if (!interval) return "Buy";
+  return trialDays > 0 ? "Try it for free" : "Subscribe";
 };
 
 const card = (plan) => {
   const reason = whyNot(plan);
-  const button = make("button", { type: "submit", class: "primary", disabled: reason !== null }, reason ?? "Buy");
+  const button = make("button", { type: "submit", class: "primary", disabled: reason !== null }, reason ?? wayIn(plan));
   return make(
     "form",
     { class: reason ? "plan later" : "plan", "data-plan": plan.id, onsubmit: (event) => submit(event, plan) },
@@ -62,6 +59,10 @@ const card = (plan) => {
 const submit = (event, plan) => {
   event.preventDefault();
   const form = event.currentTarget;
+  if (plan.interval && isOwned(form)) {
+    location.assign("/account");
+    return;
+  }
   const gateway = form.elements[`gateway-${plan.id}`]?.value ?? plan.gateways[0];
   go(form, plan, gateway);
 };
@@ -77,16 +78,22 @@ const go = async (form, plan, gateway) => {
   try {
     if (!user() && !(await signIn())) return rest(form);
     button.textContent = `Opening ${gatewayName(gateway)}…`;
-    location.assign(await buy(plan.id, gateway));
+    location.assign(await buy(plan, gateway));
   } catch (refusal) {
     rest(form);
     explain(notice, refusal, { again, signIn: async () => (await signIn()) && again() });
   }
 };
 
+const isOwned = (form) => !find(".yours", form).hidden;
+
+// What is paid once may be bought again: here one tries things out. A subscription of a plan there is one of.
 const name = (form) => {
   const button = find("button[type=submit]", form);
-  if (!button.disabled) button.textContent = find(".yours", form).hidden ? "Buy" : "Buy again";
+  const plan = plans.find(({ id }) => id === form.dataset.plan);
+  if (button.disabled) return;
+  if (!isOwned(form)) button.textContent = wayIn(plan);
+  else button.textContent = plan.interval ? "See your subscription" : "Buy again";
 };
 
 const rest = (form) => {
@@ -95,7 +102,6 @@ const rest = (form) => {
   name(form);
 };
 
-// It may be bought again: here one tries things out.
 const mark = (owned) => {
   const ids = new Set(owned.filter(({ active }) => active).map(({ planId }) => planId));
   for (const form of shelf.querySelectorAll("[data-plan]")) {

@@ -1,0 +1,6 @@
+-- A subscription never gives access without a paid invoice or a trial.
+SELECT s.id::text AS subject, s.order_id,
+       jsonb_build_object('status', s.status, 'reason', e.reason, 'until', e.until) AS evidence
+  FROM entitlements e JOIN subscriptions s ON s.id = e.subscription_id
+ WHERE e.active AND s.trial_end IS NULL
+   AND NOT EXISTS (SELECT FROM invoices i WHERE i.subscription_id = s.id AND i.status = 'paid')
