@@ -215,9 +215,9 @@ PROBLEMS: dict[int, str] = {
     408: "The body came too slowly: `body_too_slow`.",
     409: "`key_in_use`: the first request with this key still runs. `key_reused`: it belongs to another request. "
     "`order_over`: the order that it stands for takes no payment any more. `already_subscribed`: there is one of this "
-    "plan. `already_on_plan`. `subscription_incomplete`, `subscription_ended`: not in this state. `change_pending`: "
-    "another change waits for the gateway's answer. `gateway_cannot`: not to a subscription of this kind, or in this "
-    "state; `detail` says why.",
+    "plan. `already_on_plan`. `trial_running`: the other plan has no trial, or you have had it. "
+    "`subscription_incomplete`, `subscription_ended`: not in this state. `change_pending`: another change waits for "
+    "the gateway's answer. `gateway_cannot`: not to a subscription of this kind, or in this state; `detail` says why.",
     413: "`body_too_large`.",
     429: "`too_many_requests` from one address.",
     502: "`gateway_refused`: the order is kept; the same key, or none, tries again.",

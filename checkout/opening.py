@@ -120,9 +120,18 @@ class Opener:
         asked = idempotency.question(request, body, caller.user_id)
         wish = _read(body)
         deadline = asyncio.get_running_loop().time() + self.open_seconds
-        if asked is None:
-            return await self._answer_click(caller, wish, sale, deadline)
-        return await self._answer_key(caller, wish, asked, sale, deadline)
+
+        async def go_on() -> Response | tuple[Placed, Opening]:
+            if asked is None:
+                return await self._click(caller, wish, sale, deadline)
+            return await self._go_on_under_key(caller, wish, asked, sale, deadline)
+
+        brought = await go_on()
+        if not isinstance(brought, Response) and isinstance(brought[1], Over):
+            # It ended, paid or unpaid, before its page could be had; the next order is the customer's own wish. A key
+            # whose own order was paid is told so once more.
+            brought = await go_on()
+        return brought if isinstance(brought, Response) else _told(sale, *brought)
 
     def choose(self, plan: Plan | None, wish: Wish) -> tuple[Plan, Client]:
         """The plan, if it is on sale, and the gateway that it is to be paid at. Raises ``Problem``."""
@@ -137,20 +146,16 @@ class Opener:
                 return plan, client
         raise Problem(400, "invalid_gateway", "This plan is not sold at any gateway that can be reached from here.")
 
-    async def _answer_click(self, caller: Caller, wish: Wish, sale: Sale, deadline: float) -> Response:
-        placed, opening = await self._click(caller, wish, sale, deadline)
-        if isinstance(opening, Over):
-            # It ended, paid or expired, before its page could be had; the next order is the customer's own wish.
-            placed, opening = await self._click(caller, wish, sale, deadline)
-        return _told(sale, placed, opening)
-
     async def _click(self, caller: Caller, wish: Wish, sale: Sale, deadline: float) -> tuple[Placed, Opening]:
         async with self.record.transaction() as tx:
             await users.know(tx, caller.user_id, caller.email)
             placed = await sale.find_or_place(tx, caller, wish)
         return placed, await self._open(placed, caller, deadline)
 
-    async def _answer_key(self, caller: Caller, wish: Wish, asked: Question, sale: Sale, deadline: float) -> Response:
+    async def _go_on_under_key(
+        self, caller: Caller, wish: Wish, asked: Question, sale: Sale, deadline: float
+    ) -> Response | tuple[Placed, Opening]:
+        """The first answer, where the key has had one."""
         async with self.record.transaction() as tx:
             await users.know(tx, caller.user_id, caller.email)
             claimed = await idempotency.claim(tx, asked)
@@ -165,7 +170,7 @@ class Opener:
                 await idempotency.keep_answer(tx, asked, sale.told(placed, opening))
             else:
                 await idempotency.release(tx, asked, claimed.held_until)
-        return _told(sale, placed, opening)
+        return placed, opening
 
     async def _open(self, placed: Placed, caller: Caller, deadline: float) -> Opening:
         """Bring the order to its page, or to the reason why there is none yet, by the deadline."""

@@ -1,7 +1,8 @@
 """Another plan for a subscription: which one it may be, and whether at once or from the next period on.
 
 What costs more a month is charged for now, and in force when that is paid; what costs less comes when what is paid for
-is used up. In a trial nothing is paid for yet, so that any change is at once.
+is used up. In a trial nothing is paid for yet, so that any change is at once; and only to a plan whose own trial the
+user has not had, or the dearest would be free to the trial's end.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from checkout.record import Record
 from db import catalogue, plan_prices, subscriptions
 from db.own_subscriptions import OwnSubscription
 from db.plans import Plan
+from db.pool import Tx
 from gateways.client import Client, Patience, Refused, Unknown
 from gateways.gateway import Json
 from gateways.reading import as_text
@@ -63,6 +65,9 @@ class PlanChanges:
                 return replace(plan, price_cents=own.amount or 0, interval=own.interval), own.price_id
             if not plan.many and await subscriptions.find_open(tx, own.user_id, plan.id, but=own.id):
                 raise Problem(409, "already_subscribed", "You have another subscription of this plan.")
+            if _is_on_trial(own) and not await _has_trial_left(tx, own, plan):
+                detail = "In its trial, a subscription can only go over to a plan with a trial that you have not had."
+                raise Problem(409, "trial_running", detail)
             price = Money(plan.price_cents, plan.currency)
             return plan, await plan_prices.find(tx, plan.id, own.gateway or "", price, plan.interval)
 
@@ -78,6 +83,16 @@ class PlanChanges:
                 raise Problem(502, "gateway_refused", "The payment provider refused. Please try again later.")
             case Unknown():
                 raise Problem(504, "gateway_unknown", "The payment provider has not answered. Please try again.")
+
+
+def _is_on_trial(own: OwnSubscription) -> bool:
+    """Also of one that was paused in it."""
+    is_paused_in_it = own.status == SubscriptionStatus.PAUSED and own.trial_end == own.current_period_end
+    return own.status == SubscriptionStatus.TRIALING or (own.trial_end is not None and is_paused_in_it)
+
+
+async def _has_trial_left(tx: Tx, own: OwnSubscription, plan: Plan) -> bool:
+    return plan.trial_days > 0 and not await subscriptions.has_had_trial(tx, own.user_id, plan.id, but=own.id)
 
 
 def is_immediate(own: OwnSubscription, plan: Plan) -> bool:

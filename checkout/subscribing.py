@@ -2,6 +2,8 @@
 
 Whoever has a subscription of the plan that has not ended is told so; whoever has begun one and not paid gets its page
 again, whatever key they come with. A plan may allow several (``many``); then it is sold as anything else is.
+
+There is one trial per user and plan: whoever has had it pays at once.
 """
 
 from __future__ import annotations
@@ -87,9 +89,11 @@ class Subscribing:
         return await self._write(tx, caller, plan, client)
 
     async def _write(self, tx: Tx, caller: Caller, plan: Plan, client: Client) -> Placed:
-        """With a trial nothing is due yet."""
+        """With a trial nothing is due yet. Row, order and page agree about it whatever becomes of the plan."""
         at = self.opener.counter.book.clock()
-        due = Money(0 if plan.trial_days else plan.price_cents, plan.currency)
+        has_had_trial = await subscriptions.has_had_trial(tx, caller.user_id, plan.id)
+        trial_days = 0 if has_had_trial else plan.trial_days
+        due = Money(0 if trial_days else plan.price_cents, plan.currency)
         order_id = await orders.place(tx, user_id=caller.user_id, plan_id=plan.id, expected=due, at=at)
         subscription_id = await subscriptions.place(
             tx,
@@ -97,7 +101,7 @@ class Subscribing:
             order_id=order_id,
             gateway=client.name,
             plan_id=plan.id,
-            trial_days=plan.trial_days,
+            trial_days=trial_days,
             at=at,
         )
         return Placed(order_id, client.name, subscription_id)

@@ -205,6 +205,8 @@ def _refusal(why: Why, reason: str) -> Problem:
             return Problem(409, "subscription_incomplete", reason)
         case Why.PENDING:
             return Problem(409, "change_pending", reason)
+        case Why.TAKEN:
+            return Problem(409, "already_subscribed", reason)
         case Why.GATEWAY:
             return Problem(409, "gateway_cannot", reason)
 

@@ -18,9 +18,8 @@ from db.pool import Tx
 from db.story import OrderStory
 from db.work_attempts import WorkAttempt
 from gateways import reading
-from gateways.gateway import Unhandled
 from gateways.registry import GATEWAYS
-from payments.events import References
+from payments.events import Observed, References
 
 #: One event is of one order; a contradiction names a few.
 MOST_ORDERS = 10
@@ -67,7 +66,7 @@ def _names(gateway: str, raw: bytes) -> References | None:
         observed = GATEWAYS[gateway].translate(reading.parse(raw))
     except Exception:  # noqa: BLE001 - an event that no worker can read is still one that a person looks at
         return None
-    return None if isinstance(observed, Unhandled) else observed.references
+    return observed.references if isinstance(observed, Observed) else None
 
 
 async def _orders(tx: Tx, gateway: str, names: References) -> dict[UUID, OrderStory]:

@@ -102,6 +102,30 @@ def pay(
 
 
 @sandbox_app.command()
+def subscription(
+    named: Annotated[str, typer.Argument(metavar="SUBSCRIPTION", help="The gateway's id of one that runs.")],
+    card: Annotated[str | None, typer.Option(help="Another card behind it from now on.")] = None,
+    next_payment: Annotated[
+        str | None, typer.Option(help="How its next payment ends: succeed, fail, or ask (Stripe).")
+    ] = None,
+    decline: Annotated[str | None, typer.Option(help="Why it fails, such as insufficient_funds (Stripe).")] = None,
+    times: Annotated[int | None, typer.Option(help="And so many payments after one another (Stripe).")] = None,
+    *,
+    as_json: AsJson = False,
+    url: Url = None,
+    data_dir: DataDir = development.DATA_DIR,
+) -> None:
+    """What happens behind a subscription without its customer."""
+    changes = {"card": card, "nextPayment": next_payment, "decline": decline, "times": times}
+    order = {"subscription": named, **{name: value for name, value in changes.items() if value is not None}}
+    arranged = sandbox_client.find(url, data_dir).order("subscription", order)
+    if as_json:
+        tables.show_json(arranged)
+    else:
+        show(("", ""), tables.arrangement_rows(arranged), nothing="")
+
+
+@sandbox_app.command()
 def deliveries(
     state: Annotated[str | None, typer.Option(help="withheld, pending, sending, delivered or failed.")] = None,
     event: Annotated[str | None, typer.Option(help="Those of one event.")] = None,

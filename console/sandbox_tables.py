@@ -24,6 +24,16 @@ def moment(seconds: float) -> str:
     return tables.moment(datetime.fromtimestamp(seconds, UTC))
 
 
+def arrangement_rows(arranged: Json) -> list[tuple[str, str]]:
+    """A card that is none is another means, or has never been given."""
+    card, ending = arranged["last4"], arranged["nextPayment"]
+    return [
+        ("subscription", plain(arranged["subscription"])),
+        ("card", f"ends in {plain(card)}" if card else "none"),
+        ("next payment", plain(ending) if ending else "as the card does"),
+    ]
+
+
 def time_told(clock: Json) -> str:
     return f"{moment(clock['now'])} UTC, {span(clock['offset'])} ahead of real time"
 

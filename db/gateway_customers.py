@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 from db.pool import Tx
@@ -11,12 +11,13 @@ from db.pool import Tx
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """A user at a gateway. ``id`` is the gateway's, None until it has said so; ``calls`` counts the askings."""
+    """A user at a gateway. ``id`` is the gateway's, None until it has said so; ``calls`` counts the askings, the first
+    of which was ``wanted_for`` ago, in real time."""
 
     idempotency_key: str
     id: str | None
     calls: int
-    created_at: datetime
+    wanted_for: timedelta
 
 
 async def find(tx: Tx, user_id: str, gateway: str) -> str | None:
@@ -44,7 +45,7 @@ async def claim(tx: Tx, user_id: str, gateway: str, *, lease_seconds: float) -> 
            SET calling_until = CASE WHEN customer_id IS NULL THEN now() + $3::interval ELSE calling_until END,
                calls = calls + CASE WHEN customer_id IS NULL THEN 1 ELSE 0 END
          WHERE user_id = $1 AND gateway = $2 AND (customer_id IS NOT NULL OR calling_until <= now())
-        RETURNING idempotency_key, customer_id AS id, calls, created_at
+        RETURNING idempotency_key, customer_id AS id, calls, now() - created_at AS wanted_for
         """,
         user_id,
         gateway,

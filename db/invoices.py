@@ -54,15 +54,15 @@ async def write(tx: Tx, subscription_id: UUID, gateway: str, invoice: Invoice, *
         """
         INSERT INTO invoices (subscription_id, gateway, gateway_invoice_id, number, status, reason, amount, amount_paid,
                               currency, period_start, period_end, hosted_url, attempts, next_attempt_at, failing_since,
-                              failure_code, failure_gateway_reason, advice, paid_at, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+                              failure_code, failure_gateway_reason, advice, paid_at, price_id, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
         ON CONFLICT (gateway, gateway_invoice_id) DO UPDATE
             SET number = excluded.number, status = excluded.status, reason = excluded.reason, amount = excluded.amount,
                 amount_paid = excluded.amount_paid, currency = excluded.currency, period_start = excluded.period_start,
                 period_end = excluded.period_end, hosted_url = excluded.hosted_url, attempts = excluded.attempts,
                 next_attempt_at = excluded.next_attempt_at, failing_since = excluded.failing_since,
                 failure_code = excluded.failure_code, failure_gateway_reason = excluded.failure_gateway_reason,
-                advice = excluded.advice, paid_at = excluded.paid_at, updated_at = now()
+                advice = excluded.advice, paid_at = excluded.paid_at, price_id = excluded.price_id, updated_at = now()
             WHERE invoices.subscription_id = excluded.subscription_id
         RETURNING id
         """,
@@ -85,6 +85,7 @@ async def write(tx: Tx, subscription_id: UUID, gateway: str, invoice: Invoice, *
         invoice.failure.gateway_reason if invoice.failure else None,
         invoice.advice.value if invoice.advice else None,
         invoice.paid_at,
+        invoice.price_id,
         at,
     )
     if written is None:

@@ -16,6 +16,9 @@ from db.pool import Tx
 #: How long after a period's end the next one's news may take: Stripe leaves a renewal's invoice open for an hour.
 RENEWED_WITHIN = timedelta(hours=3)
 
+#: How long a renewal fails before its gateway is asked: its customer may have paid, and waits for access.
+FAILING_FOR = timedelta(hours=1)
+
 
 @dataclass(frozen=True, slots=True)
 class Overdue:
@@ -32,8 +35,9 @@ class Overdue:
 async def claim(tx: Tx, now: datetime, gateways: Sequence[str], *, limit: int) -> list[Overdue]:
     """Take those that have waited longest, and put each off until its next look.
 
-    The period is over, and nobody has told of the next; its order is paid, and nobody has told what that began; or its
-    order has no page that anybody could still pay through, and it will never begin.
+    The period is over, and nobody has told of the next; its renewal fails, and may have been paid; its order is paid,
+    and nobody has told what that began; or its order has no page that anybody could still pay through, and it will
+    never begin.
     """
     rows = await tx.fetch(
         """
@@ -42,7 +46,9 @@ async def claim(tx: Tx, now: datetime, gateways: Sequence[str], *, limit: int) -
               FROM subscriptions s LEFT JOIN orders o ON o.id = s.order_id
              WHERE s.gateway = ANY ($2::text[]) AND s.next_look_at <= $1
                AND s.status NOT IN ('cancelled', 'expired')
-               AND CASE WHEN s.status <> 'incomplete' THEN s.current_period_end <= $1::timestamptz - $4::interval
+               AND CASE WHEN s.status IN ('past_due', 'unpaid') AND s.told_at <= $1::timestamptz - $8::interval
+                             THEN true
+                        WHEN s.status <> 'incomplete' THEN s.current_period_end <= $1::timestamptz - $4::interval
                         WHEN s.created_at > $1::timestamptz - $3::interval THEN false
                         ELSE o.status IN ('paid', 'refunded', 'disputed') OR NOT EXISTS (
                              SELECT FROM payment_attempts a
@@ -62,5 +68,6 @@ async def claim(tx: Tx, now: datetime, gateways: Sequence[str], *, limit: int) -
         FIRST_PAUSE,
         LONGEST_PAUSE,
         limit,
+        FAILING_FOR,
     )
     return [Overdue(**row) for row in rows]

@@ -13,7 +13,8 @@ from db.pool import Tx
 @dataclass(frozen=True, slots=True)
 class OwnInvoice:
     """An invoice as its owner sees it. ``hosted_url`` is the gateway's page: to pay it on; once paid, its receipt.
-    ``is_over``: its subscription has ended, and paying it would buy nothing."""
+    ``plan_id`` is the plan that it bills; that of now, where its price is not known. ``is_over``: its subscription has
+    ended, and paying it would buy nothing."""
 
     id: UUID
     subscription_id: UUID
@@ -40,12 +41,13 @@ async def page_of_user(tx: Tx, user_id: str, *, after: Mark | None, limit: int) 
     """Drafts are left out: the gateway still adds to them."""
     rows = await tx.fetch(
         """
-        SELECT i.id, i.subscription_id, s.plan_id, p.name AS plan_name, i.gateway, i.number, i.status, i.reason,
+        SELECT i.id, i.subscription_id, p.id AS plan_id, p.name AS plan_name, i.gateway, i.number, i.status, i.reason,
                i.amount, i.amount_paid, i.currency, i.period_start, i.period_end, i.hosted_url, i.next_attempt_at,
                i.failure_code, i.created_at, i.paid_at, s.status IN ('cancelled', 'expired') AS is_over
           FROM invoices i
           JOIN subscriptions s ON s.id = i.subscription_id
-          LEFT JOIN plans p ON p.id = s.plan_id
+          LEFT JOIN plan_prices b ON b.gateway = i.gateway AND b.price_id = i.price_id
+          LEFT JOIN plans p ON p.id = coalesce(b.plan_id, s.plan_id)
          WHERE s.user_id = $1 AND i.status <> 'draft'
            AND ($2::timestamptz IS NULL OR (i.created_at, i.id) < ($2, $3::uuid))
          ORDER BY i.created_at DESC, i.id DESC LIMIT $4

@@ -28,6 +28,7 @@ class Plan:
 
 async def upsert(tx: Tx, plan: Plan) -> None:
     """Put the plan on sale as given. Orders keep the amount they were written with."""
+    allowed_many = await tx.fetchval("SELECT many FROM plans WHERE id = $1", plan.id)
     await tx.execute(
         """
         INSERT INTO plans (id, name, description, price_cents, currency, interval, trial_days, gateways, active, many)
@@ -46,5 +47,23 @@ async def upsert(tx: Tx, plan: Plan) -> None:
         plan.trial_days,
         list(plan.gateways),
         plan.active,
+        plan.many,
+    )
+    if allowed_many not in (None, plan.many):
+        await _limit_again(tx, plan)
+
+
+async def _limit_again(tx: Tx, plan: Plan) -> None:
+    """Whoever has several of a plan that allows one from now on keeps them; the oldest stands for the limit."""
+    await tx.execute(
+        """
+        UPDATE subscriptions s SET exclusive = NOT $2 AND s.id = (
+                   SELECT first.id FROM subscriptions first
+                    WHERE first.user_id = s.user_id AND first.plan_id = $1
+                      AND first.status NOT IN ('cancelled', 'expired')
+                    ORDER BY first.exclusive DESC, first.created_at, first.id LIMIT 1)
+         WHERE s.plan_id = $1 AND s.status NOT IN ('cancelled', 'expired')
+        """,
+        plan.id,
         plan.many,
     )

@@ -89,6 +89,24 @@ async def find_open(tx: Tx, user_id: str, plan_id: str, *, but: UUID | None = No
     return found
 
 
+async def has_had_trial(tx: Tx, user_id: str, plan_id: str, *, but: UUID | None = None) -> bool:
+    """Whether a trial of this plan has been this user's, at whichever gateway, or may be yet: of a subscription that
+    began with the plan or went over to it. One whose page nobody paid has used none up."""
+    found: bool = await tx.fetchval(
+        """
+        SELECT EXISTS (
+            SELECT FROM subscriptions s LEFT JOIN orders o ON o.id = s.order_id
+             WHERE s.user_id = $1 AND $2 IN (o.plan_id, s.plan_id) AND s.trial_days > 0 AND s.id IS DISTINCT FROM $3
+               AND (s.status NOT IN ('cancelled', 'expired')
+                    OR o.id IS NULL OR o.status IN ('paid', 'refunded', 'disputed')))
+        """,
+        user_id,
+        plan_id,
+        but,
+    )
+    return found
+
+
 async def lock(tx: Tx, subscription_id: UUID) -> Locked:
     """The subscription and its order, under lock until the transaction ends. It must exist: look it up first."""
     await tx.execute(
@@ -136,6 +154,7 @@ async def _read(tx: Tx, subscription_id: UUID) -> Locked:
         invoices=tuple(known.values()),
         access=given.access if given else NONE_YET,
         order_is_settled=row["order_status"] is None or OrderStatus(row["order_status"]) in SETTLED,
+        ended_at=row["ended_at"],
     )
     return Locked(
         subscription,
@@ -212,10 +231,12 @@ async def write(
                pending_plan_id = CASE WHEN s.pending_plan_id = $16 OR (s.has_pending_change AND NOT $14) THEN NULL
                                       ELSE s.pending_plan_id END,
                plan_id = $16::text,
-               exclusive = s.exclusive AND (s.plan_id IS NOT DISTINCT FROM $16 OR NOT EXISTS (
-                   SELECT FROM subscriptions other
-                    WHERE other.user_id = s.user_id AND other.plan_id = $16 AND other.id <> s.id AND other.exclusive
-                      AND other.status NOT IN ('cancelled', 'expired'))),
+               exclusive = CASE WHEN s.plan_id IS NOT DISTINCT FROM $16 THEN s.exclusive ELSE
+                   NOT EXISTS (SELECT FROM plans p WHERE p.id = $16 AND p.many)
+                   AND NOT EXISTS (
+                       SELECT FROM subscriptions other
+                        WHERE other.user_id = s.user_id AND other.plan_id = $16 AND other.id <> s.id
+                          AND other.exclusive AND other.status NOT IN ('cancelled', 'expired')) END,
                told_at = $15, is_settled = $18, next_step_at = $19, version = s.version + 1, updated_at = now()
          WHERE s.id = $1 AND s.version = $2
         """,

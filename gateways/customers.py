@@ -7,9 +7,13 @@ page (razorpay-python, issues 154 and 299). Stripe would make another one for ea
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
-from gateways.client import LIVE, Patience, Refused, Unknown
+from gateways.client import LIVE, Absent, Patience, Refused, Unknown
+
+#: How long a key surely finds what it has made: Stripe forgets it when it is at least a day old.
+KEY_LIVES = timedelta(hours=23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,11 @@ class Customers(Protocol):
     async def make_customer(
         self, wanted: NewCustomer, idempotency_key: str, patience: Patience = LIVE
     ) -> Customer | Refused | Unknown:
-        """Make the customer, or find the one that this key has made. Safe to call again while the key lives, which is a
-        day at Stripe; whoever asks later still makes another, of which nobody but the gateway knows."""
+        """Make the customer, or find the one that this key has made. Safe to call again while the key lives."""
+        ...
+
+    async def find_customer(
+        self, wanted: NewCustomer, patience: Patience = LIVE
+    ) -> Customer | Absent | Refused | Unknown:
+        """The customer that was marked with this user, at least an hour ago: a search is that late in bad times."""
         ...

@@ -71,13 +71,21 @@ class Envelope:
 class Unhandled:
     """Kept, answered 200, and nothing is done: ``reason`` is what the row says.
 
-    ``unhandled_type``: we have no handler for this type; ``thin_event``: it carries no object; ``unreadable``: it is
-    not shaped like anything we know; ``not_a_sale``: a hosted page that only keeps a card; ``not_of_a_subscription``:
-    an invoice that somebody wrote by hand; ``told_by_its_invoice``: a payment of an invoice or of a mandate, whose
-    meaning the events of the invoice or of the subscription tell.
+    ``unhandled_type``: we have no handler for this type; ``unreadable``: it is not shaped like anything we know;
+    ``not_a_sale``: a hosted page that only keeps a card; ``not_of_a_subscription``: an invoice that somebody wrote by
+    hand; ``told_by_its_invoice``: a payment of an invoice or of a mandate, whose meaning the events of the invoice or
+    of the subscription tell.
     """
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """It says only that something happened, of a type that we handle: the gateway tells what (``gateways.snapshots``),
+    asked by this id of the event."""
+
+    event_id: str
 
 
 class TranslationError(Exception):
@@ -110,5 +118,5 @@ class Gateway:
     verify: Verify
     envelope: Callable[[Headers, Json], Envelope]
     is_redelivery: Callable[[Json, Json], bool]
-    translate: Callable[[Json], Observed | Unhandled]
+    translate: Callable[[Json], Observed | Unhandled | Elsewhere]
     event_types: frozenset[str]

@@ -15,6 +15,7 @@ class Difference(StrEnum):
     CURRENCY_MISMATCH = "currency_mismatch"  # nor does one in another currency
     DUPLICATE_PAYMENT = "duplicate_payment"  # another payment has paid this invoice
     INVOICE_AMOUNT_DIFFERS = "invoice_amount_differs"  # a renewal at another price: it grants all the same
+    INVOICE_PERIOD_IN_DOUBT = "invoice_period_in_doubt"  # no renewal, and paid for a period
     LATE_SUCCESS = "late_success"  # an invoice was paid after the subscription's end: it grants nothing
     SUBSCRIPTION_CONFLICT = "subscription_conflict"  # a second one at the gateway, or one that lives though ours ended
 
@@ -25,6 +26,7 @@ PROPOSED: dict[Difference, str] = {
     Difference.CURRENCY_MISMATCH: "accept_or_refund",
     Difference.DUPLICATE_PAYMENT: "refund_payment",
     Difference.INVOICE_AMOUNT_DIFFERS: "accept_or_correct",
+    Difference.INVOICE_PERIOD_IN_DOUBT: "accept_or_correct",
     Difference.LATE_SUCCESS: "refund_payment",
     Difference.SUBSCRIPTION_CONFLICT: "cancel_at_gateway",
 }

@@ -47,6 +47,7 @@ class EffectKind(StrEnum):
 
     GATEWAY_READ_SUBSCRIPTION = "gateway.read_subscription"
     GATEWAY_CANCEL_SUBSCRIPTION = "gateway.cancel_subscription"
+    GATEWAY_FETCH_EVENT = "gateway.fetch_event"
 
 
 #: What follows an order's move into a status. Unique per (kind, order) in the table, so a return to paid repeats none.

@@ -70,7 +70,8 @@ class InvoiceSighting:
     period back (docs.stripe.com/api/invoices/object). ``attempts`` counts billing attempts, not events. ``failure`` is
     set wherever the newest attempt has failed, with the code ``unknown`` where nobody says why: an attempt alone is
     none, since a bank debit takes days. ``payment`` is None where nothing had to be paid, or the telling does not name
-    it. ``has_proration``: some of it is for a change of plan, so that its amount is nobody's price.
+    it. ``has_proration``: some of it is for a change of plan, so that its amount is nobody's price. ``taken_at`` is the
+    gateway's second of its payment, ``price_id`` its price or plan that was billed.
     """
 
     gateway_invoice_id: str
@@ -88,6 +89,8 @@ class InvoiceSighting:
     advice: Advice | None = None
     payment: InvoicePayment | None = None
     has_proration: bool = False
+    taken_at: datetime | None = None
+    price_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,8 @@ class Invoice:
     """An invoice as recorded. ``failing_since`` is when we first heard of a failed attempt, ``paid_at`` of its payment;
     business time. A step that cannot be taken back counts from what we knew: an outage of ours costs nobody a day.
 
-    ``paid_by`` is the gateway's id of the payment that was accepted for it, once that is recorded.
+    ``paid_by`` is the gateway's id of the payment that was accepted for it, once that is recorded. ``price_id`` is what
+    it was billed by when it was told first: the subscription may have gone over to another since.
     """
 
     gateway_invoice_id: str
@@ -114,6 +118,7 @@ class Invoice:
     failing_since: datetime | None = None
     paid_at: datetime | None = None
     paid_by: str | None = None
+    price_id: str | None = None
 
     @property
     def is_failing(self) -> bool:
@@ -150,6 +155,7 @@ def advance(known: Invoice | None, told: InvoiceSighting, at: datetime) -> Invoi
         period_end=_latest(was.period_end, told.period_end),
         number=told.number or was.number,
         hosted_url=told.hosted_url or was.hosted_url,
+        price_id=was.price_id or told.price_id,
     )
     return _settled(_note_attempt(merged, told, at), told, at)
 

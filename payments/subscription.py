@@ -18,7 +18,7 @@ from payments.billing import Booked, Taken, book
 from payments.difference import Difference, Raised
 from payments.dunning import Policy, due, next_step_at, steps
 from payments.events import SubscriptionTold
-from payments.invoice import Invoice, InvoiceReason, InvoiceStatus
+from payments.invoice import Invoice, InvoiceReason, InvoiceSighting, InvoiceStatus
 from payments.money import Money
 from payments.occurrence import Occurrence, Owed
 from payments.payment import Standing
@@ -56,8 +56,9 @@ class Subscription:
     """A subscription under lock, with all that the rules may look at.
 
     ``price`` is what a renewal is expected to cost. ``first_due`` is what its order expects, 0 with a trial; None where
-    no order began it. ``has_trial``: its plan had one when it was begun. ``order_is_settled``: that order is paid, or
-    there is none; nothing is granted before, so ask ``keep_time`` again when it changes.
+    no order began it. ``has_trial``: it was begun with one. ``order_is_settled``: that order is paid, or there is none;
+    nothing is granted before, so ask ``keep_time`` again when it changes. ``ended_at``: when we ended it, where no
+    snapshot says so.
     """
 
     id: str
@@ -73,6 +74,7 @@ class Subscription:
     invoices: tuple[Invoice, ...] = ()
     access: Access = NONE_YET
     order_is_settled: bool = False
+    ended_at: datetime | None = None
 
     def invoice(self, gateway_invoice_id: str) -> Invoice | None:
         return next((i for i in self.invoices if i.gateway_invoice_id == gateway_invoice_id), None)
@@ -102,7 +104,7 @@ class Subscription:
             paid_until=paid_until,
             trial_end=self._trial_end(told) if self.order_is_settled and (self.has_trial or paid_until) else None,
             ends_at=told.set_to_end,
-            ended_at=told.ended_at,
+            ended_at=told.ended_at or self.ended_at,
             failing_since=failing.failing_since if failing else None,
         )
 
@@ -162,7 +164,7 @@ def follow(
         conflict = Raised(Difference.SUBSCRIPTION_CONFLICT, other)
         return _concluded(held, held, policy, now, raised=(conflict,))
     second = min(told.told_at or now, now)
-    noted, wants_read = _note_snapshot(held, told, now, is_read=is_read)
+    noted, wants_read = _note_snapshot(_noting_whose(held, named), told, now, is_read=is_read)
     after, booked, about_invoice = _note_invoice(held, noted, told, now)
     owed = (
         *announcing.of_status(held.status, after.status, second, is_paid_for=held.order_is_settled),
@@ -170,13 +172,17 @@ def follow(
         *about_invoice,
         *_foretold(held, after, told, policy, now),
     )
-    raised = (*booked.raised, *_paid_for_nothing(held, noted, told), *_revived(after, told.snapshot, is_read=is_read))
+    raised = (
+        *booked.raised,
+        *_in_doubt(held, after, told, is_read=is_read),
+        *_revived(after, told.snapshot, is_read=is_read),
+    )
     return _concluded(
         held,
         after,
         policy,
         now,
-        wants_read=wants_read or (not is_read and _says_too_little(after, told)),
+        wants_read=wants_read or (not is_read and (_says_too_little(after, told) or _has_overtaken(held, after))),
         payment=booked.taken,
         owed=owed,
         raised=raised,
@@ -195,7 +201,9 @@ def abandon(held: Subscription, policy: Policy, now: datetime) -> Followed:
     if held.status is not SubscriptionStatus.INCOMPLETE or held.order_is_settled:
         return keep_time(held, policy, now)
     ended = replace(held.snapshot, status=SubscriptionStatus.EXPIRED, ended_at=now) if held.snapshot else None
-    after = replace(held, status=SubscriptionStatus.EXPIRED, snapshot=ended, told_at=None, is_settled=False)
+    after = replace(
+        held, status=SubscriptionStatus.EXPIRED, snapshot=ended, told_at=None, is_settled=False, ended_at=now
+    )
     return _concluded(held, after, policy, now)
 
 
@@ -208,6 +216,13 @@ def another(held: Subscription, told: SubscriptionTold, named: str | None) -> st
     return name if held.snapshot is not None and name != held.snapshot.gateway_subscription_id else None
 
 
+def _noting_whose(held: Subscription, name: str | None) -> Subscription:
+    """The first telling that names a subscription says whose the order is, though it may not describe it."""
+    if held.snapshot is not None or name is None:
+        return held
+    return replace(held, snapshot=Snapshot(name, held.status, ended_at=held.ended_at))
+
+
 def _note_snapshot(
     held: Subscription, told: SubscriptionTold, now: datetime, *, is_read: bool
 ) -> tuple[Subscription, bool]:
@@ -215,7 +230,7 @@ def _note_snapshot(
         return held, False
     known = held.snapshot
     if known is None and held.status in ENDED:
-        known = Snapshot(told.snapshot.gateway_subscription_id, held.status)
+        known = Snapshot(told.snapshot.gateway_subscription_id, held.status, ended_at=held.ended_at)
     kept = newest(Kept(known, held.told_at, held.is_settled), told.snapshot, told.told_at, now, is_read=is_read)
     after = replace(
         held,
@@ -229,10 +244,11 @@ def _note_snapshot(
 
 def _says_too_little(after: Subscription, told: SubscriptionTold) -> bool:
     """That something happened to it, and not what; or that a payment failed, and not which (F82)."""
+    if told.snapshot is None:
+        # Also of one that has ended: its money may have come later.
+        return told == SubscriptionTold(told.told_at)
     if after.status in ENDED:
         return False
-    if told.snapshot is None:
-        return told == SubscriptionTold(told.told_at)
     is_failing = told.snapshot.status in {SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID}
     return is_failing and told.invoice is None and after.told_at == told.told_at
 
@@ -266,10 +282,10 @@ def _note_invoice(
     if told is None:
         return after, Booked(None), iter(())
     known = after.invoice(told.gateway_invoice_id)
-    is_late = any(_paid_for_nothing(held, after, telling))
+    is_late = _is_paid_for_nothing(known, after, telling)
     booked = book(known, told, after.terms, _price_then(held, after), now)
-    if is_late and booked.taken is not None and booked.taken.standing is Standing.ACCEPTED:
-        booked = replace(booked, taken=booked.taken._replace(standing=Standing.HELD))
+    if is_late:
+        booked = _held_back(known, booked, told)
     if booked.invoice is None:
         return after, booked, iter(())
     after = after.with_invoice(booked.invoice)
@@ -282,19 +298,55 @@ def _note_invoice(
     return after, booked, owed
 
 
-def _paid_for_nothing(held: Subscription, after: Subscription, told: SubscriptionTold) -> Iterator[Raised]:
-    """Money that came when the subscription was over, by the gateway's own second: what is only heard of then may have
-    come before. Of the first invoice's money, the order's own rules speak."""
-    bill, ended_at = told.invoice, after.snapshot.ended_at if after.snapshot else None
-    if bill is None or bill.status is not InvoiceStatus.PAID or not bill.paid.minor or after.status not in ENDED:
+def _is_paid_for_nothing(known: Invoice | None, after: Subscription, told: SubscriptionTold) -> bool:
+    """Whether the money came when the subscription was over, by the gateway's own second: what is only heard of then
+    may have come before. Of the first invoice's money, the order's own rules speak."""
+    bill, ended_at = told.invoice, after.claim.ended_at
+    if bill is None or bill.status is not InvoiceStatus.PAID or not bill.paid.minor:
+        return False
+    if bill.reason is InvoiceReason.FIRST or after.status not in ENDED or ended_at is None:
+        return False
+    was_paid = known is not None and known.status is InvoiceStatus.PAID
+    taken_at = bill.taken_at or (None if was_paid else told.told_at)
+    return taken_at is not None and taken_at > ended_at
+
+
+def _held_back(known: Invoice | None, booked: Booked, bill: InvoiceSighting) -> Booked:
+    """Late money waits for a person, who is told when it comes, and again when its payment gets its name."""
+    taken, was_paid = booked.taken, known is not None and known.status is InvoiceStatus.PAID
+    if taken is not None and taken.standing is Standing.ACCEPTED:
+        taken = taken._replace(standing=Standing.HELD)
+    late = Raised(Difference.LATE_SUCCESS, bill.gateway_invoice_id, Money(0, bill.paid.currency), bill.paid)
+    is_told = was_paid and booked.taken is None
+    return replace(booked, taken=taken, raised=booked.raised if is_told else (*booked.raised, late))
+
+
+def _has_overtaken(held: Subscription, after: Subscription) -> bool:
+    """A change of plan is paid beside a renewal that fails, as far as we know: its payment may be on its way to us."""
+    now = after.terms.beside_a_failing_renewal(after.invoices)
+    return bool(_names(now) - _names(held.terms.beside_a_failing_renewal(held.invoices)))
+
+
+def _in_doubt(held: Subscription, after: Subscription, told: SubscriptionTold, *, is_read: bool) -> Iterator[Raised]:
+    """Invoices of whose period a person has to judge. That the renewal beside a change is unpaid, a read makes sure of,
+    in which how the subscription is comes last. What grants nothing is in doubt by its own telling: an end, or a trial
+    that is cut short, makes no old one so."""
+    if after.status in ENDED:
         return
-    if bill.reason is InvoiceReason.FIRST:
-        return
-    known = held.invoice(bill.gateway_invoice_id)
-    if known is not None and known.status is InvoiceStatus.PAID:
-        return
-    if ended_at is not None and told.told_at is not None and told.told_at > ended_at:
-        yield Raised(Difference.LATE_SUCCESS, bill.gateway_invoice_id, Money(0, bill.paid.currency), bill.paid)
+    beside = after.terms.beside_a_failing_renewal(after.invoices) if is_read and told.snapshot is not None else ()
+    nothing = _granting_nothing(after) if told.invoice is not None else ()
+    known, failing = _names(_granting_nothing(held)), held.failing
+    for invoice in (*beside, *(each for each in nothing if each.gateway_invoice_id not in known)):
+        expected = failing.due if failing else after.price
+        yield Raised(Difference.INVOICE_PERIOD_IN_DOUBT, invoice.gateway_invoice_id, expected, invoice.paid)
+
+
+def _granting_nothing(subscription: Subscription) -> tuple[Invoice, ...]:
+    return subscription.terms.granting_nothing(subscription.invoices, subscription.claim.covered_until)
+
+
+def _names(invoices: tuple[Invoice, ...]) -> set[str]:
+    return {invoice.gateway_invoice_id for invoice in invoices}
 
 
 def _price_then(held: Subscription, after: Subscription) -> Money | None:

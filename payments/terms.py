@@ -26,18 +26,37 @@ class Terms:
             return True
         return invoice.due == invoice.paid == self.first_due
 
+    def grants(self, invoice: Invoice) -> bool:
+        """Whether it pays for its period: the first one, a renewal, or a change of plan that took money. Without any, a
+        change may be set off against a period that was never paid; and what else is billed may be for anything."""
+        if not self.accepts(invoice) or self._is_a_trials(invoice):
+            return False
+        if invoice.reason is InvoiceReason.CHANGE:
+            return invoice.paid.minor > 0
+        return invoice.reason in {InvoiceReason.FIRST, InvoiceReason.RENEWAL}
+
+    def beside_a_failing_renewal(self, invoices: tuple[Invoice, ...]) -> tuple[Invoice, ...]:
+        """Changes of plan whose money overtakes a renewal that nothing else has: it may have been set off, or not."""
+        changes = [i for i in invoices if self.grants(i) and i.reason is InvoiceReason.CHANGE]
+        others = [i for i in invoices if self.grants(i) and i.reason is not InvoiceReason.CHANGE]
+        failing = [i for i in invoices if _is_a_failing_renewal(i) and not self._is_overtaken(i, others)]
+        return tuple(i for i in changes if any(self._overtakes(i, renewal) for renewal in failing))
+
+    def granting_nothing(self, invoices: tuple[Invoice, ...], covered_until: datetime | None) -> tuple[Invoice, ...]:
+        """Those that are paid, and no renewal, for a period that they do not grant, beyond what is paid or on trial."""
+        paid = [i for i in invoices if self.accepts(i) and not self.grants(i) and not self._is_a_trials(i)]
+        return tuple(
+            i for i in paid if i.period_end is not None and (covered_until is None or i.period_end > covered_until)
+        )
+
     def paid_until(self, invoices: Iterable[Invoice]) -> datetime | None:
         """The end of the last period that is paid; never a period that only the gateway's status implies (F80)."""
-        return max(
-            (i.period_end for i in invoices if i.period_end and self.accepts(i) and not self._is_a_trials(i)),
-            default=None,
-        )
+        return max((i.period_end for i in invoices if i.period_end and self.grants(i)), default=None)
 
     def failing_renewal(self, invoices: tuple[Invoice, ...]) -> Invoice | None:
         """The renewal that failed and was not overtaken by a later one: what a halt left unpaid stays unpaid (F82)."""
-        failing = [i for i in invoices if i.reason is InvoiceReason.RENEWAL and i.is_failing]
         return max(
-            (i for i in failing if not self._is_overtaken(i, invoices)),
+            (i for i in invoices if _is_a_failing_renewal(i) and not self._is_overtaken(i, invoices)),
             key=lambda i: (i.failing_since, i.gateway_invoice_id),
             default=None,
         )
@@ -47,10 +66,14 @@ class Terms:
         return self.has_trial and invoice.reason is InvoiceReason.FIRST and invoice.due.minor == 0
 
     def _is_overtaken(self, failing: Invoice, invoices: Iterable[Invoice]) -> bool:
-        return any(self._overtakes(paid, failing) for paid in invoices if self.accepts(paid))
+        return any(self._overtakes(paid, failing) for paid in invoices if self.grants(paid))
 
     def _overtakes(self, paid: Invoice, failing: Invoice) -> bool:
         if paid.period_end and failing.period_end:
-            return paid.period_end >= failing.period_end and not self._is_a_trials(paid)
+            return paid.period_end >= failing.period_end
         is_renewal = paid.reason is InvoiceReason.RENEWAL
         return bool(is_renewal and paid.paid_at and failing.failing_since and paid.paid_at >= failing.failing_since)
+
+
+def _is_a_failing_renewal(invoice: Invoice) -> bool:
+    return invoice.reason is InvoiceReason.RENEWAL and invoice.is_failing

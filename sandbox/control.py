@@ -229,6 +229,8 @@ class Control:
 
     def _pay_at_stripe(self, session: str, order: Json, authenticate: Authenticate) -> Paid:
         method, card = _method("Stripe", order), _card(order)
+        if method != "card" and not session.startswith("cs_"):
+            raise Refused("invalid_method", "an invoice and a portal session take cards alone")
         if session.startswith("bps_"):
             return portal.use_card(self._world, session, card)
         if session.startswith("in_"):

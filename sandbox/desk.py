@@ -24,6 +24,7 @@ from sandbox.razorpay.money import show as show_at_razorpay
 from sandbox.razorpay.payments import LATE_SECONDS, UPI_FAILURE, UPI_SUCCESS
 from sandbox.store import Json
 from sandbox.stripe import calls as stripe_calls
+from sandbox.stripe import hosted_invoices, invoicing
 from sandbox.stripe.money import show as show_at_stripe
 from sandbox.world import World
 
@@ -82,7 +83,7 @@ WAYS: dict[str, list[Json]] = {
 
 @dataclass(frozen=True, slots=True)
 class Payable:
-    """What a customer pays, or has paid: a session, a payment link, a subscription, or an order by itself."""
+    """What a customer pays, or has paid: a session, an invoice, a payment link, a subscription, an order by itself."""
 
     id: str
     gateway: str
@@ -94,6 +95,7 @@ class Payable:
     expires: int | None = None
     url: str | None = None
     said: str | None = None
+    takes_cards_alone: bool = False
 
 
 class Desk:
@@ -124,7 +126,7 @@ class Desk:
     def tell(self, asked: Json) -> Json:
         """What the page shows and ``/_control`` does not tell."""
         only(asked, ())
-        payables = [*self._sessions(), *self._links(), *self._subscriptions(), *self._orders()]
+        payables = [*self._sessions(), *self._invoices(), *self._links(), *self._subscriptions(), *self._orders()]
         payables.sort(key=lambda payable: payable.created, reverse=True)
         return {
             "url": self._world.options.url,
@@ -153,6 +155,25 @@ class Desk:
             url=session["url"],
             said=_said(intent) if is_open else None,
         )
+
+    def _invoices(self) -> list[Payable]:
+        """Those that wait for their money, such as a renewal that has failed."""
+        return [
+            Payable(
+                id=invoice["id"],
+                gateway=stripe_calls.GATEWAY,
+                amount=show_at_stripe(invoice["amount_remaining"], invoice["currency"]),
+                what=invoice["number"] or "",
+                status=invoice["status"],
+                is_open=True,
+                created=invoice["created"],
+                url=invoice["hosted_invoice_url"],
+                said=_said(invoicing.intent_of(self._world, invoice) or {}),
+                takes_cards_alone=True,
+            )
+            for status in hosted_invoices.PAYABLE
+            for invoice in self._newest(stripe_calls.GATEWAY, invoicing.KIND, status=status)
+        ]
 
     def _links(self) -> list[Payable]:
         return [
@@ -207,12 +228,12 @@ class Desk:
             and invoices.of_order(self._world, order["id"]) is None
         ]
 
-    def _newest(self, gateway: str, kind: str) -> list[Json]:
-        return self._world.store.newest(gateway, kind, limit=SHOWN_MAX)
+    def _newest(self, gateway: str, kind: str, **matching: object) -> list[Json]:
+        return self._world.store.newest(gateway, kind, limit=SHOWN_MAX, matching=matching)
 
 
 def _said(intent: Json) -> str | None:
-    """What the customer of an open session was told last."""
+    """What the customer was told last who has not paid yet."""
     if intent.get("status") == "requires_action":
         return "waits for 3-D Secure"
     return (intent.get("last_payment_error") or {}).get("message")

@@ -11,6 +11,7 @@ from gateways.catalogue import NotKept, PlanOnSale, Published
 from gateways.client import (
     BACKGROUND,
     LIVE,
+    Absent,
     Doubt,
     Gone,
     Patience,
@@ -41,6 +42,9 @@ class FakeBilling:
     customers: dict[str, Customer] = field(default_factory=dict)
     customer_answers: list[Refused | Unknown] = field(default_factory=list)
     customer_calls: int = 0
+    #: What is found of a user whose customer was made unheard.
+    unheard: dict[str, Customer | Refused | Unknown] = field(default_factory=dict)
+    customer_searches: int = 0
     customer_seconds: float = 0.0
     published: list[PlanOnSale] = field(default_factory=list)
     portal: Portal | Gone | Refused | Unknown = field(default_factory=lambda: Portal("https://portal.example/1"))
@@ -58,6 +62,14 @@ class FakeBilling:
         if self.customer_answers:
             return self.customer_answers.pop(0)
         return self.customers.setdefault(idempotency_key, Customer(f"cus_{len(self.customers) + 1}_{wanted.user_id}"))
+
+    async def find_customer(
+        self, wanted: NewCustomer, patience: Patience = LIVE
+    ) -> Customer | Absent | Refused | Unknown:
+        del patience
+        self.customer_searches += 1
+        await asyncio.sleep(0)
+        return self.unheard.get(wanted.user_id, Absent())
 
     async def publish_plan(
         self, plan: PlanOnSale, patience: Patience = BACKGROUND

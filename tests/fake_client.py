@@ -30,7 +30,7 @@ from gateways.client import (
     Unknown,
 )
 from gateways.gateway import Json
-from payments.events import Observed
+from payments.events import CheckoutEnded, Observed, References
 from payments.money import Money
 from tests.fake_billing import FakeBilling
 
@@ -50,7 +50,7 @@ class FakeClient(FakeBilling):
     closed: bool = False
     #: What has become of every page; while empty, they can be paid.
     ended: tuple[Observed, ...] = ()
-    #: What closing a page brings to light.
+    #: What closing a page brings to light; while empty, that nobody had paid.
     closing: tuple[Observed, ...] = ()
     looks: int = 0
     lists_events: bool = False
@@ -130,7 +130,8 @@ class FakeClient(FakeBilling):
         for key, session in self.pages.items():
             if session.id == session_id:
                 self.pages[key] = Session(session.id, None, session.expires_at)
-                return Closed(self.closing)
+                end = Observed(self.name, References((), (session_id,), None, session_id), CheckoutEnded(session_id))
+                return Closed(self.closing or (end,))
         return Gone()
 
     async def fetch_payment(

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from db.effects import Effect
 from db.pool import open_pool
-from gateways.gateway import Json, Unhandled
+from gateways.gateway import Elsewhere, Json, Unhandled
 from gateways.registry import GATEWAYS
 from payments.events import Observed
 from tests.builders import BOOK
@@ -64,7 +64,7 @@ def main(mode: str, database_url: str, harm: str, source: str, row: str) -> int:
 async def _work(mode: str, database_url: str, harm: str, source: str, row: UUID) -> None:
     name, _, detail = harm.partition(":")
 
-    def translate(event: Json) -> Observed | Unhandled:
+    def translate(event: Json) -> Observed | Unhandled | Elsewhere:
         if "innocent" not in str(event):
             HARMS[name](detail)
         return GATEWAYS["stripe"].translate(event)

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from tests.sandboxes import PAYS, STRIPE_KEY, Sandbox
+from tests.sandboxes import PAYS, STRIPE_KEY, TRUSTS_NOBODY, Sandbox
 
 Json = dict[str, Any]
 
@@ -94,7 +94,9 @@ def latest_invoice(sandbox: Sandbox, subscription: Json) -> Json:
 
 def cancel(sandbox: Sandbox, subscription: Json, **query: str) -> Json:
     address = f"{sandbox.url}/stripe/v1/subscriptions/{subscription['id']}"
-    answer = httpx.delete(address, auth=(STRIPE_KEY, ""), params=query, timeout=60, trust_env=False)
+    answer = httpx.delete(
+        address, auth=(STRIPE_KEY, ""), params=query, timeout=60, trust_env=False, verify=TRUSTS_NOBODY
+    )
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
@@ -133,6 +135,6 @@ def day(moment: int) -> str:
 def refusal(sandbox: Sandbox, path: str, **fields: str) -> tuple[int, Json]:
     """A call that is refused."""
     address = f"{sandbox.url}/stripe/v1/{path}"
-    answer = httpx.post(address, auth=(STRIPE_KEY, ""), data=fields, timeout=60, trust_env=False)
+    answer = httpx.post(address, auth=(STRIPE_KEY, ""), data=fields, timeout=60, trust_env=False, verify=TRUSTS_NOBODY)
     assert answer.status_code >= 400, answer.text
     return answer.status_code, dict(answer.json()["error"])

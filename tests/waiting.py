@@ -10,11 +10,12 @@ from db.pool import Tx
 
 
 async def until(look: Callable[[], Awaitable[bool]], *, seconds: float = 30.0) -> None:
-    """Look again and again until it is so."""
-    deadline = time.monotonic() + seconds
+    """Look again and again until it is so; less often after a while, as looks take from what is waited for."""
+    begun = time.monotonic()
     while not await look():
-        assert time.monotonic() < deadline, "the condition did not come"
-        await asyncio.sleep(0.02)
+        waited = time.monotonic() - begun
+        assert waited < seconds, "the condition did not come"
+        await asyncio.sleep(min(0.1, max(0.02, waited / 20)))
 
 
 async def until_somebody_waits(witness: Tx, kind: str, *, seconds: float = 10.0) -> None:

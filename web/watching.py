@@ -15,7 +15,6 @@ from starlette.routing import Route
 
 from web.frame import frame
 from web.problems import HANDLERS, unavailable
-from web.serving import serving_beside
 
 #: Asked from inside the network, without TLS and without a login.
 PLAIN_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -49,6 +48,9 @@ async def watched_at(address: Address | None, watched: Watched, *, production: b
     if address is None:
         yield
         return
+    # Most processes are watched nowhere, and start without a server of HTTP.
+    from web.serving import serving_beside
+
     async with serving_beside(build(watched, production=production), host=address.host, port=address.port):
         yield
 

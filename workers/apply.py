@@ -247,13 +247,14 @@ async def _apply_telling(
     is_read: bool,
 ) -> Applied:
     """What is told of the subscription; and of its order, where that is what the telling pays."""
-    success = _what_pays(held.order, begun.subscription, told)
+    is_anothers = another(begun.subscription, told, line.subscription_id) is not None
+    success = None if is_anothers else _what_pays(held.order, begun.subscription, told)
     outcome = decide(held.order, success, _policy(begun, book)) if success else None
     first = FirstPayment(held.id, _standing(outcome, held)) if success and success.payment_id and outcome else None
     if isinstance(outcome, Move):
         begun = replace(begun, subscription=replace(begun.subscription, order_is_settled=True))
     written = await follow_telling(tx, begun, told, line, book.dunning, first=first, is_read=is_read)
-    if success is None and another(begun.subscription, told, line.subscription_id) is not None:
+    if is_anothers:
         await _note_anothers_money(tx, held, told, line)
     if success is None or outcome is None:
         return Applied(held.id, written.followed, written.effects)
@@ -263,7 +264,7 @@ async def _apply_telling(
 
 
 async def _note_anothers_money(tx: Tx, held: Locked, told: SubscriptionTold, line: Line) -> None:
-    """A later invoice of a subscription that is not ours took this: it pays for nothing here, whatever is owed."""
+    """An invoice of a subscription that is not ours took this: it pays for nothing here, whatever is owed."""
     seen = payment_told(told)
     if seen is None or await payments.find_taken(tx, line.gateway, seen.gateway_payment_id) is not None:
         return

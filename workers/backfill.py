@@ -10,8 +10,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,11 +23,12 @@ from db.history import Cause
 from db.pool import Pool
 from db.webhook_events import Arrival
 from gateways.client import BACKGROUND, Client, GatewayPayment, Patience, Refused, Unknown
-from gateways.gateway import Gateway, Json
+from gateways.gateway import Json
 from gateways.registry import GATEWAYS
 from payments.events import Observed
 from payments.payment import Sighting, advance
 from workers.apply import Applied, Book, apply, payment_told
+from workers.fetched_events import as_arrival
 from workers.hints import Hints
 from workers.queues import SEND_EFFECT, WORK_WEBHOOK_EVENT
 from workers.two_clocks import set_right
@@ -53,9 +52,6 @@ WINDOW = timedelta(days=1)
 
 #: Rows that share one transaction.
 BATCH = 100
-
-#: What stands in the place of the secret that verified an event: its gateway's API told us, over our own key.
-BY_API = "api"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,7 @@ async def _keep_events(reading: _Reading, listed: AsyncIterator[Json | Refused |
     total, new = Backfilled(), list[UUID]()
     async for batch in _batches(listed):
         events = [event for event in batch if not isinstance(event, Refused | Unknown)]
-        arrivals = [_as_arrival(gateway, event) for event in events]
+        arrivals = [as_arrival(gateway, event) for event in events]
         # An endpoint is not subscribed to what nobody works; its list cannot be told so.
         wanted = [arrival for arrival in arrivals if arrival.event_type in gateway.event_types]
         kept = await _keep(reading, wanted)
@@ -135,28 +131,6 @@ async def _keep(reading: _Reading, arrivals: Sequence[Arrival]) -> list[UUID]:
         new = await webhook_events.keep(connection, arrivals)
         await backfilled.mark(connection, new)
     return [arrival.id for arrival in arrivals if arrival.id in new]
-
-
-def _as_arrival(gateway: Gateway, event: Json) -> Arrival:
-    """Our copy of an event: the gateway's words, in our bytes, which nobody has signed."""
-    raw = json.dumps(event, separators=(",", ":")).encode()
-    payload_hash = hashlib.sha256(raw).hexdigest()
-    envelope = gateway.envelope({}, event)
-    event_id = envelope.event_id or f"sha256:{payload_hash}"
-    return Arrival(
-        gateway=gateway.name,
-        account=envelope.account,
-        livemode=envelope.livemode,
-        event_id=event_id,
-        event_key=event_id,
-        event_type=envelope.event_type,
-        api_version=envelope.api_version,
-        raw=raw,
-        payload_hash=payload_hash,
-        signature_headers={},
-        secret_id=BY_API,
-        gateway_created_at=envelope.created_at,
-    )
 
 
 # --- payments, where a gateway lists no events ---

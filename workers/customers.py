@@ -11,7 +11,7 @@ import structlog
 from db import gateway_customers
 from db.pool import Pool
 from gateways.client import Client, Patience, Refused, Unknown
-from gateways.customers import Customer, Customers, NewCustomer
+from gateways.customers import KEY_LIVES, Customer, Customers, NewCustomer
 
 log = structlog.get_logger(__name__)
 
@@ -35,10 +35,24 @@ async def find_or_make(
         return Waiting()
     if turn.id is not None:
         return turn.id
-    answer = await client.make_customer(wanted, turn.idempotency_key, patience)
+    answer = await _ask(client, wanted, turn, patience)
     async with pool.acquire() as connection, connection.transaction():
         if isinstance(answer, Customer):
             return await gateway_customers.keep(connection, wanted.user_id, client.name, answer.id)
         await gateway_customers.let_go(connection, wanted.user_id, client.name)
     log.warning("customer.not_made", gateway=client.name, answer=type(answer).__name__)
     return answer
+
+
+async def _ask(
+    client: Customers, wanted: NewCustomer, turn: gateway_customers.Customer, patience: Patience
+) -> Customer | Refused | Unknown:
+    """Look first where an earlier call may have made the customer under a key that is forgotten by now.
+
+    Where looking is refused, as Stripe does to accounts in India, another one is made: better than none.
+    """
+    if turn.calls > 1 and turn.wanted_for >= KEY_LIVES:
+        found = await client.find_customer(wanted, patience)
+        if isinstance(found, Customer | Unknown):
+            return found
+    return await client.make_customer(wanted, turn.idempotency_key, patience)

@@ -1,6 +1,7 @@
 """The channel ``gateway.*``: what has to be asked of a gateway because of something that has become true.
 
-Each errand looks at our record once more before it calls, and its answer goes through the same rules as a webhook.
+Each errand about an order or a subscription looks at our record once more before it calls; every answer goes through
+the same rules as a webhook.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from payments.subscription import ENDED, SubscriptionStatus, keep_time
 from workers.apply import Book, apply_answer
 from workers.captures import Captures
 from workers.delivery.sender import SENT, NeverAgain, NotNow, Sender, Settled
+from workers.fetched_events import Fetches
 
 #: A subscription that is told of again while it is read is read again, so often at once.
 READS = 3
@@ -43,6 +45,7 @@ class Errands:
                 EffectKind.GATEWAY_CAPTURE_PAYMENT: Captures(pool, clients, book),
                 EffectKind.GATEWAY_READ_SUBSCRIPTION: Reads(pool, clients, book),
                 EffectKind.GATEWAY_CANCEL_SUBSCRIPTION: Cancellations(pool, clients, book),
+                EffectKind.GATEWAY_FETCH_EVENT: Fetches(pool, clients),
             }
         )
 

@@ -2,7 +2,8 @@
 
 | it                                          | what is asked                                                         |
 |---------------------------------------------|-----------------------------------------------------------------------|
-| lives, and its period is long over          | the subscription, with all its invoices                               |
+| lives, and its period is long over, or its  | the subscription, with all its invoices                               |
+| renewal fails                               |                                                                       |
 | is incomplete, though its order is paid     | the page that began it, which names it                                |
 | is incomplete, and no page is left to pay   | nothing: it never began; unless money is on its way, which its order  |
 |                                             | is asked about                                                        |

@@ -18,8 +18,8 @@ from uuid import UUID
 
 import structlog
 
+from db import attempts, catalogue, subscriptions
 from db import subscription_requests as requests
-from db import subscriptions
 from db.history import Cause
 from db.pool import Pool, Tx
 from db.subscription_requests import Request
@@ -77,6 +77,7 @@ class Why(StrEnum):
     ENDED = "ended"
     INCOMPLETE = "incomplete"  # its page has not been paid
     PENDING = "pending"  # something else was asked for, and its answer is not here
+    TAKEN = "taken"  # they have another one of the plan that is wished for
     GATEWAY = "gateway"  # which can do it to none of this kind, or not in this state
 
 
@@ -138,6 +139,8 @@ async def _take(tx: Tx, held: Locked, wish: Wish, instance_id: str, caller: str)
         return Impossible(Why.INCOMPLETE, "This subscription has not begun.")
     request = await requests.live(tx, held.id)
     if request is None:
+        if wish.kind == "change_plan" and await _has_another(tx, held, wish.request["planId"]):
+            return Impossible(Why.TAKEN, "You have another subscription of this plan.")
         number = await requests.count(tx, held.id) + 1
         request = await requests.intend(
             tx,
@@ -153,6 +156,16 @@ async def _take(tx: Tx, held: Locked, wish: Wish, instance_id: str, caller: str)
         return Unanswered()
     await requests.lease(tx, request.id, LEASE_SECONDS)
     return request
+
+
+async def _has_another(tx: Tx, held: Locked, plan_id: str) -> bool:
+    """Of a plan that a user may have once. Under the turn that a purchase of it takes, so that of a change and a
+    purchase of one moment the second sees the first."""
+    await attempts.serialise(tx, user_id=held.user_id, plan_id=plan_id, gateway="")
+    plan = await catalogue.find(tx, plan_id)
+    if plan is None or plan.many or plan_id == held.sold.plan_id:
+        return False
+    return await subscriptions.find_open(tx, held.user_id, plan_id, but=held.id) is not None
 
 
 async def _call(

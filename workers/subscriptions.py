@@ -6,7 +6,7 @@ The caller holds the locks, the order's first, and the transaction; nothing here
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -60,9 +60,6 @@ async def follow_telling(
 ) -> Written:
     """What a gateway tells of it. ``is_read``: it was asked, and answered after all that is written here."""
     followed = follow(held.subscription, told, policy, line.at, is_read=is_read, named=line.subscription_id)
-    if told == SubscriptionTold(told.told_at) and not is_read:
-        # Something has happened, and the gateway has not said what.
-        followed = replace(followed, wants_read=True)
     return await _write(tx, held, followed, line, policy, first, told.snapshot)
 
 

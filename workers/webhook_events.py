@@ -20,13 +20,14 @@ from uuid import UUID
 
 import structlog
 
-from db import webhook_events, work_attempts
+from db import effects, webhook_events, work_attempts
 from db.history import Cause
 from db.pool import UNAVAILABLE, Pool, Tx
 from db.webhook_events import Claimed
 from db.work_attempts import Trouble, TroubleClass
 from gateways import reading
-from gateways.gateway import Gateway, Unhandled
+from gateways.gateway import Elsewhere, Gateway, Unhandled
+from payments.effects import EffectKind, idempotency_key
 from payments.order import Capture, Early, Held, Mismatch, Move, Outcome, Record, Stale, Surplus
 from payments.subscription import Followed, FollowOutcome
 from workers.alone import ALONE, LEASE_SECONDS, MOST_CRASHES, SILENT_ATTEMPTS, Alone, Ending, when_back
@@ -250,6 +251,8 @@ async def work_claimed(tx: Tx, desk: Desk, claimed: Claimed) -> Result:
     observed = gateway.translate(reading.parse(claimed.raw))
     if isinstance(observed, Unhandled):
         return await _ignore(tx, claimed, observed.reason)
+    if isinstance(observed, Elsewhere):
+        return await _owe_fetching(tx, claimed, observed)
 
     match await apply(tx, observed, Cause("webhook_event", str(claimed.id)), desk.book):
         case Foreign():
@@ -304,6 +307,19 @@ def told(outcome: Outcome | Followed | NotSubscribed) -> str:
             return "stale"
         case Early():
             return "early"
+
+
+async def _owe_fetching(tx: Tx, claimed: Claimed, elsewhere: Elsewhere) -> Result:
+    """What happened is asked for outside this transaction, and kept as an event of its own."""
+    kind = EffectKind.GATEWAY_FETCH_EVENT
+    owed = await effects.add(
+        tx,
+        kind=kind.value,
+        idempotency_key=idempotency_key(kind, claimed.gateway, elsewhere.event_id),
+        detail={"gateway": claimed.gateway, "eventId": elsewhere.event_id},
+    )
+    await webhook_events.finish(tx, claimed.id, "fetching")
+    return Result(Worked.DONE, (owed,) if owed else (), "fetching")
 
 
 async def _ignore(tx: Tx, claimed: Claimed, reason: str) -> Result:

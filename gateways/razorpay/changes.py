@@ -18,6 +18,9 @@ from gateways.translating import needed
 
 ENDED = frozenset({"cancelled", "completed", "expired"})
 
+#: In these, a renewal waits for its money.
+FAILING = frozenset({"pending", "halted"})
+
 
 class Verb(StrEnum):
     """How the SDK calls it."""
@@ -67,6 +70,8 @@ def to_resume(subscription: Json, *, is_set_to_end: bool) -> tuple[Step, ...] | 
 
 
 def to_change_plan(subscription: Json, change: PlanChange) -> tuple[Step, ...] | Refused:
+    if _status(subscription) in FAILING:
+        return _refuse("a renewal of it has not been paid")
     if _status(subscription) not in {"authenticated", "active"}:
         return _refuse("only an active one, or one in its trial, can change its plan")
     if subscription.get("payment_method") not in {None, "card"}:

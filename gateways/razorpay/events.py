@@ -23,6 +23,7 @@ from payments.events import (
     PaymentAuthorised,
     PaymentFailed,
     PaymentSucceeded,
+    References,
     SubscriptionTold,
 )
 from payments.money import Money
@@ -39,7 +40,7 @@ def translate(event: Json) -> Observed | Unhandled:
         raise TranslationError(f"{event_type}: payload holds none of its entities")
     if refusal := _refuse(event_type, told):
         return refusal
-    return observe("razorpay", event_type, read_references(told), partial(read, told), read_time(event))
+    return observe("razorpay", event_type, _names(event_type, told), partial(read, told), read_time(event))
 
 
 def _refuse(event_type: str, told: Entities) -> Unhandled | None:
@@ -47,6 +48,15 @@ def _refuse(event_type: str, told: Entities) -> Unhandled | None:
         return invoices.refuse(told)
     is_told_elsewhere = event_type in _OF_A_SALE and told.is_payment_of_invoice
     return Unhandled("told_by_its_invoice") if is_told_elsewhere else None
+
+
+def _names(event_type: str, told: Entities) -> References:
+    """Of a charge or an invoice that is only a reason to look, the payment is left out: a name that is learnt before
+    the payment is recorded would make second money of the payment's own event."""
+    is_a_charge_told_whole = event_type == "subscription.charged" and subscriptions.tells_whole(told)
+    if event_type not in _OF_AN_INVOICE or is_a_charge_told_whole:
+        return read_references(told)
+    return read_references(Entities(subscription=told.subscription, invoice=told.invoice))
 
 
 def _captured(told: Entities) -> OrderEvent:
@@ -115,6 +125,9 @@ _FACTS: dict[str, Callable[[Entities], Event]] = {
 
 #: What a sale is told by; of a payment for an invoice, the events of the invoice or of its subscription tell more.
 _OF_A_SALE = frozenset({"payment.authorized", "payment.captured", "order.paid"})
+
+#: What names the payment of an invoice.
+_OF_AN_INVOICE = frozenset({"subscription.charged", "invoice.paid", "invoice.expired"})
 
 #: Every type that says something of an order or a subscription.
 EVENT_TYPES = frozenset(_FACTS)

@@ -77,6 +77,8 @@ def read_sighting(
         next_attempt_at=next_attempt_at(subscription) if is_owed else None,
         failure=_failure(invoice, payments) if attempts else None,
         payment=InvoicePayment(payment_id, paid) if payment_id and status is InvoiceStatus.PAID else None,
+        taken_at=as_time(invoice.get("paid_at")) if status is InvoiceStatus.PAID else None,
+        price_id=as_text(subscription.get("plan_id")) if _begins_in_this_cycle(invoice, subscription) else None,
     )
 
 
@@ -103,6 +105,15 @@ def _reason(invoice: Json, subscription: Json, others: Sequence[Json]) -> Invoic
 
 def _is_within(begins: datetime, start: datetime | None, end: datetime | None) -> bool:
     return start is not None and end is not None and start < begins < end
+
+
+def _begins_in_this_cycle(invoice: Json, subscription: Json) -> bool:
+    """Only of what is billed now the subscription knows the plan."""
+    begins, start, end = (
+        as_time(each)
+        for each in (invoice.get("billing_start"), subscription.get("current_start"), subscription.get("current_end"))
+    )
+    return begins is not None and start is not None and end is not None and start <= begins < end
 
 
 def _is_of_this_cycle(invoice: Json, subscription: Json) -> bool:

@@ -10,7 +10,7 @@ from gateways.client import Session, SessionState
 from gateways.gateway import Json, Unhandled
 from gateways.razorpay.entities import Entities, read_references
 from gateways.razorpay.invoices import read_sighting
-from gateways.razorpay.subscriptions import read_snapshot
+from gateways.razorpay.subscriptions import read_end, read_snapshot
 from gateways.reading import as_text, as_time
 from gateways.translating import as_address, gather, needed, observe
 from payments.events import CheckoutEnded, Observed, SubscriptionTold
@@ -43,7 +43,7 @@ def read_subscription(
     subscription: Json, invoices: Sequence[Json] = (), payments: Sequence[Json] = ()
 ) -> tuple[Observed, ...]:
     """The invoices first: how the subscription is follows from them. The newest before the others, so that what it pays
-    for is known before anybody finds that an older period is over.
+    for is known before anybody finds that an older period is over; but what was paid after its end comes after it.
 
     ``invoices`` are newest first, as Razorpay lists them. ``payments`` are attempts at the one that is open, of which
     the newest says why it is. Raises ``TranslationError``.
@@ -53,12 +53,25 @@ def read_subscription(
 
 
 def _tellings(subscription: Json, invoices: Sequence[Json], payments: Sequence[Json]) -> Iterator[Observed | Unhandled]:
-    for invoice in invoices:
-        about = Entities(invoice=invoice, payment={"id": invoice.get("payment_id")})
-        read = partial(_tell_invoice, invoice, subscription, payments, invoices)
-        yield observe("razorpay", "invoice", read_references(about), read)
+    ended_at = read_end(subscription)
+    late = [each for each in invoices if ended_at and (as_time(each.get("paid_at")) or ended_at) > ended_at]
+    tell = partial(_observe_invoice, subscription=subscription, payments=payments, invoices=invoices)
+    yield from (tell(each) for each in invoices if each not in late)
     about = Entities(subscription=subscription)
     yield observe("razorpay", "subscription", read_references(about), partial(_tell_subscription, subscription))
+    yield from map(tell, late)
+
+
+def _observe_invoice(
+    invoice: Json, subscription: Json, payments: Sequence[Json], invoices: Sequence[Json]
+) -> Observed | Unhandled:
+    about = Entities(invoice=invoice, payment={"id": invoice.get("payment_id")})
+    return observe(
+        "razorpay",
+        "invoice",
+        read_references(about),
+        partial(_tell_invoice, invoice, subscription, payments, invoices),
+    )
 
 
 def _tell_invoice(

@@ -53,25 +53,31 @@ def subscription_over(told: Entities) -> SubscriptionTold:
 
 
 def subscription_charged(told: Entities) -> SubscriptionTold:
-    """Money for the cycle that runs. Where its payment names no invoice it is a reason to look: booked under any other
-    name, the invoice would be there twice once it is read."""
+    """Money for the cycle that runs. Where it does not say of which invoice, or for what, it is a reason to look:
+    booked under any other name, the invoice would be there twice once it is read."""
     confirm(told.payment, "status", "captured", "refunded")
     confirm(told.payment, "captured", True, "1")
     snapshot, payment_id, paid = read_snapshot(told.subscription), _payment_id(told), _amount(told)
-    invoice_id = as_text(told.payment.get("invoice_id"))
-    if invoice_id is None:
+    invoice_id, reason = as_text(told.payment.get("invoice_id")), _reason(told)
+    if invoice_id is None or reason is None:
         return SubscriptionTold(told_at=None)
     sighting = InvoiceSighting(
         gateway_invoice_id=invoice_id,
         status=InvoiceStatus.PAID,
-        reason=_reason(told),
+        reason=reason,
         due=paid,
         paid=paid,
         period_start=snapshot.period_start,
         period_end=snapshot.period_end,
         payment=InvoicePayment(payment_id, paid),
+        price_id=snapshot.price_id,
     )
     return SubscriptionTold(None, snapshot=snapshot, invoice=sighting)
+
+
+def tells_whole(told: Entities) -> bool:
+    """Whether a charge says which invoice it has paid, and for what."""
+    return as_text(told.payment.get("invoice_id")) is not None and _reason(told) is not None
 
 
 def subscription_failing(told: Entities) -> SubscriptionTold:
@@ -94,10 +100,16 @@ def read_snapshot(subscription: Json) -> Snapshot:
         period_start=as_time(subscription.get("current_start")),
         period_end=end,
         trial_end=read_trial_end(subscription),
-        ended_at=_ended_at(subscription) if status in ENDED else None,
+        ended_at=read_end(subscription),
         has_pending_change=subscription.get("has_scheduled_changes") is True,
         tells_end=False,
     )
+
+
+def read_end(subscription: Json) -> datetime | None:
+    """When it ended, or will; None while nobody has ended it."""
+    has_ended = WORDS.get(as_text(subscription.get("status")) or "") in ENDED
+    return _ended_at(subscription) if has_ended else None
 
 
 def read_trial_end(subscription: Json) -> datetime | None:
@@ -131,15 +143,15 @@ def _ended_at(subscription: Json) -> datetime | None:
             return told
 
 
-def _reason(told: Entities) -> InvoiceReason:
+def _reason(told: Entities) -> InvoiceReason | None:
     """The first cycle is that which began when the subscription did. After a trial its money is a renewal; without one
     it came with the start, and what comes later in it is for a change of plan. What comes later in another cycle is
-    that, or a renewal that was tried again: its invoice tells which, once it is read."""
+    that, or a renewal that was tried again: None, its invoice tells which, once it is read."""
     starts_at, cycle_at = (as_time(told.subscription.get(name)) for name in ("start_at", "current_start"))
     paid_at = as_time(told.payment.get("created_at"))
     is_later = paid_at is not None and cycle_at is not None and paid_at > cycle_at + STARTS_WITHIN
     if starts_at is None or starts_at != cycle_at or read_trial_end(told.subscription) is not None:
-        return InvoiceReason.OTHER if is_later else InvoiceReason.RENEWAL
+        return None if is_later else InvoiceReason.RENEWAL
     return InvoiceReason.CHANGE if is_later else InvoiceReason.FIRST
 
 
@@ -159,6 +171,7 @@ def _failing_invoice(told: Entities, snapshot: Snapshot) -> InvoiceSighting | No
         attempts=max(1, as_attempts(told.subscription.get("auth_attempts"))),
         next_attempt_at=next_attempt_at(told.subscription),
         failure=read_failure(told.payment),
+        price_id=snapshot.price_id,
     )
 
 

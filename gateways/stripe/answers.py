@@ -19,6 +19,9 @@ from gateways.gateway import Json
 from gateways.reading import as_id, as_text, texts
 from gateways.translating import Unreadable, needed
 
+#: In the words of the first API, and of the second.
+NOT_THERE = frozenset({"resource_missing", "not_found"})
+
 #: One request through the SDK.
 Send = Callable[[], Awaitable[object]]
 
@@ -56,7 +59,7 @@ def _judge(error: stripe.StripeError) -> Denial:
         case stripe.InvalidRequestError(param="expires_at"):
             return Denial(Refusal.OUTDATED, reason, request_id=request_id)
         case stripe.InvalidRequestError() | stripe.CardError():
-            is_gone = error.http_status == httpx.codes.NOT_FOUND and error.code == "resource_missing"
+            is_gone = error.http_status == httpx.codes.NOT_FOUND and error.code in NOT_THERE
             return Denial(Refusal.INVALID, reason, is_gone=is_gone, request_id=request_id)
         case _:
             raise _broken(error, request_id) from None

@@ -19,6 +19,9 @@ ENDED = frozenset({"canceled", "incomplete_expired"})
 #: In these, something is billed or will be.
 RUNNING = frozenset({"trialing", "active", "past_due"})
 
+#: In these, a renewal waits for its money. A change would be billed less a credit for the period that nobody has paid.
+FAILING = frozenset({"past_due", "unpaid"})
+
 
 @dataclass(frozen=True, slots=True)
 class Release:
@@ -103,6 +106,8 @@ def to_resume(subscription: Json, *, keeps_period: bool) -> tuple[Step, ...] | R
 
 def to_change_plan(subscription: Json, change: PlanChange) -> tuple[Step, ...] | Refused:
     """Raises ``Unreadable``."""
+    if _status(subscription) in FAILING:
+        return _refuse("a renewal of it has not been paid")
     if _status(subscription) not in RUNNING:
         return _refuse("only a running subscription can change its plan")
     item = _only_item(subscription)

@@ -37,7 +37,7 @@ from gateways.client import (
 from gateways.closing import judge_closed
 from gateways.gateway import Json
 from gateways.pacing import Bucket
-from gateways.reading import as_id, as_object
+from gateways.reading import as_id, as_object, as_text
 from gateways.stripe import catalogue
 from gateways.stripe.account import window
 from gateways.stripe.answers import read_endpoint, read_page
@@ -45,6 +45,7 @@ from gateways.stripe.freezing import freeze
 from gateways.stripe.objects import EXPAND_SESSION, read_payment, read_session, read_state
 from gateways.stripe.settings import StripeSettings
 from gateways.stripe.subscribing import Subscribing
+from gateways.translating import needed
 from payments.events import Observed, PaymentSucceeded
 from payments.money import Money
 
@@ -158,6 +159,17 @@ class Stripe(Subscribing):
             "list_events", self._sdk.v1.events.list_async, parameters, lambda: Deadline.of(patience)
         ):
             yield found
+
+    async def fetch_snapshot(self, event_id: str, patience: Patience = BACKGROUND) -> Json | Gone | Refused | Unknown:
+        deadline = Deadline.of(patience)
+        thin = await self._ask("fetch_snapshot", partial(self._sdk.v2.core.events.retrieve_async, event_id), deadline)
+        if is_gone(thin):
+            return Gone()
+        beside = told(thin, lambda event: needed(as_text(event.get("snapshot_event")), "snapshot_event"))
+        if isinstance(beside, Refused | Unknown):
+            return beside
+        whole = await self._ask("fetch_snapshot", partial(self._sdk.v1.events.retrieve_async, beside), deadline)
+        return Gone() if is_gone(whole) else told(whole, dict)
 
     async def list_endpoints(self, patience: Patience = BACKGROUND) -> tuple[Endpoint, ...] | Refused | Unknown | None:
         found = []

@@ -7,6 +7,9 @@ from gateways.reading import as_text, as_time
 
 THIN_EVENT = "v2.core.event"
 
+#: Before the type of a snapshot event, it makes that of the thin one.
+THIN_PREFIX = "v1."
+
 #: What Stripe writes anew on each delivery of one event.
 _OF_THE_DELIVERY = frozenset({"pending_webhooks", "request"})
 

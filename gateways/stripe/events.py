@@ -15,10 +15,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from gateways.gateway import Json, TranslationError, Unhandled
+from gateways.gateway import Elsewhere, Json, TranslationError, Unhandled
 from gateways.reading import as_id, as_money, as_object, as_text, as_time, texts
 from gateways.stripe import invoices, subscriptions
-from gateways.stripe.envelope import is_thin
+from gateways.stripe.envelope import THIN_PREFIX, is_thin
 from gateways.stripe.failures import read_failure
 from gateways.translating import Unreadable, confirm, needed, observe
 from payments.events import (
@@ -36,10 +36,13 @@ from payments.failure import Failure, FailureCode
 from payments.money import Money
 
 
-def translate(event: Json) -> Observed | Unhandled:
+def translate(event: Json) -> Observed | Unhandled | Elsewhere:
     """The fact in our words. Raises nothing but ``TranslationError``."""
-    if is_thin(event):
-        return Unhandled("thin_event")
+    return _find_elsewhere(event) if is_thin(event) else translate_snapshot(event)
+
+
+def translate_snapshot(event: Json) -> Observed | Unhandled:
+    """Of an event that holds its object."""
     event_type = as_text(event.get("type")) or ""
     chapter = _CHAPTER_OF.get(event_type)
     if chapter is None:
@@ -51,6 +54,13 @@ def translate(event: Json) -> Observed | Unhandled:
         return refusal
     read = partial(chapter.facts[event_type], told)
     return observe("stripe", event_type, chapter.references(told), read, as_time(event.get("created")))
+
+
+def _find_elsewhere(event: Json) -> Unhandled | Elsewhere:
+    """A thin event about an object of the first API has the type of the snapshot event that was made beside it."""
+    event_id, event_type = as_text(event.get("id")), as_text(event.get("type")) or ""
+    is_handled = event_type.startswith(THIN_PREFIX) and event_type.removeprefix(THIN_PREFIX) in EVENT_TYPES
+    return Elsewhere(event_id) if is_handled and event_id is not None else Unhandled("unhandled_type")
 
 
 def _take_all(_told: Json) -> None:

@@ -7,6 +7,7 @@ our marks       ``subscription_details.metadata``, else ``parent.subscription_de
 payment         ``payment_intent`` or ``charge``, else ``payments.data[].payment``, which webhooks leave out: there the
                 payment of a paid invoice has no name, and ``invoice_payment.paid`` is a reason to look
 lines           ``type`` and ``proration``, else ``parent.subscription_item_details``
+price           ``price`` of a line, ``plan`` before 2020, else ``pricing.price_details.price``
 """
 
 from __future__ import annotations
@@ -152,7 +153,13 @@ def _sight(invoice: Json, failure: Failure | None, *, attempts_min: int = 0) -> 
         advice=read_advice(_error(invoice)) if failure else None,
         payment=_payment(invoice, paid) if status is InvoiceStatus.PAID else None,
         has_proration=any(_is_proration(line) for line in _lines(invoice)),
+        taken_at=read_payment_time(invoice) if status is InvoiceStatus.PAID else None,
+        price_id=_price_id(invoice),
     )
+
+
+def read_payment_time(invoice: Json) -> datetime | None:
+    return as_time(as_object(invoice.get("status_transitions")).get("paid_at"))
 
 
 def _subscription_id(invoice: Json) -> str | None:
@@ -179,6 +186,18 @@ def _period(invoice: Json) -> tuple[datetime | None, datetime | None]:
     told = [(end, as_time(each.get("start"))) for each in periods if (end := as_time(each.get("end")))]
     end, start = max(told, key=lambda each: each[0], default=(None, None))
     return start, end
+
+
+def _price_id(invoice: Json) -> str | None:
+    """Of what it bills; a change within a period is billed by what is added for the rest of it."""
+    lines = [line for line in _lines(invoice) if _is_service(line)]
+    lines += [line for line in _lines(invoice) if _is_proration(line) and not str(line.get("amount")).startswith("-")]
+    return next(filter(None, map(_price_of, lines)), None)
+
+
+def _price_of(line: Json) -> str | None:
+    priced = as_object(as_object(line.get("pricing")).get("price_details"))
+    return as_id(line.get("price")) or as_id(line.get("plan")) or as_id(priced.get("price"))
 
 
 def _is_service(line: Json) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from gateways.client import GatewayPayment, Session, SessionState
 from gateways.gateway import Json, TranslationError, Unhandled
 from gateways.reading import as_object, as_text, as_time
-from gateways.stripe.events import translate
+from gateways.stripe.events import translate_snapshot
 from gateways.translating import Unreadable, needed
 from payments.events import Observed
 
@@ -31,7 +31,7 @@ _INTENT_EVENTS = {
 
 def read_state(session: Json) -> SessionState:
     """Raises ``Unreadable`` and ``TranslationError``."""
-    told = [translate(_event(event_type, about)) for event_type, about in _story(session)]
+    told = [translate_snapshot(_event(event_type, about)) for event_type, about in _story(session)]
     observed = tuple(each for each in told if isinstance(each, Observed))
     return SessionState(read_session(session), session.get("status") == "open", observed)
 
@@ -60,7 +60,7 @@ def _read_progress(intent: Json) -> Observed | Unhandled | None:
     if status not in _INTENT_EVENTS or (status == "requires_payment_method" and not _has_failed(intent)):
         return None
     try:
-        return translate(_event(_INTENT_EVENTS[status], intent))
+        return translate_snapshot(_event(_INTENT_EVENTS[status], intent))
     except TranslationError:
         return Unhandled("unreadable")
 

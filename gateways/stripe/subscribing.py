@@ -13,6 +13,7 @@ from gateways.calling import Answer, Deadline, Denial, is_gone, told
 from gateways.client import (
     BACKGROUND,
     LIVE,
+    Absent,
     Doubt,
     Gone,
     Patience,
@@ -28,7 +29,7 @@ from gateways.gateway import Json
 from gateways.reading import as_id, as_text
 from gateways.stripe import changes
 from gateways.stripe.account import Account, window
-from gateways.stripe.answers import Send
+from gateways.stripe.answers import Send, read_page
 from gateways.stripe.changes import Step
 from gateways.stripe.subscription_objects import EXPAND_INVOICES, read_subscription, unexplained
 from gateways.translating import needed
@@ -42,10 +43,27 @@ class Subscribing(Account):
     ) -> Customer | Refused | Unknown:
         """Marked first and addressed afterwards: a key must meet the same request, and an address may have changed."""
         deadline = Deadline.of(patience)
-        marks: Any = {"metadata": {"user_id": wanted.user_id, "counterfoil": wanted.instance_id}}
+        marks: Any = {"metadata": _marks(wanted)}
         create = partial(self._sdk.v1.customers.create_async, marks, {"idempotency_key": idempotency_key})
         made = told(await self._ask("make_customer", create, deadline), _read_customer)
-        if not isinstance(made, Customer) or wanted.email is None:
+        return await self._address(made, wanted, deadline) if isinstance(made, Customer) else made
+
+    async def find_customer(
+        self, wanted: NewCustomer, patience: Patience = LIVE
+    ) -> Customer | Absent | Refused | Unknown:
+        """By its marks: it may never have been addressed."""
+        deadline = Deadline.of(patience)
+        search = partial(self._sdk.v1.customers.search_async, {"query": _marked(wanted)})
+        found = told(await self._ask("find_customer", search, deadline), read_page)
+        if isinstance(found, Refused | Unknown):
+            return found
+        customers, _ = found
+        if not customers:
+            return Absent()
+        return await self._address(_read_customer(customers[0]), wanted, deadline)
+
+    async def _address(self, made: Customer, wanted: NewCustomer, deadline: Deadline) -> Customer | Refused | Unknown:
+        if wanted.email is None:
             return made
         update = partial(self._sdk.v1.customers.update_async, made.id, {"email": wanted.email})
         return told(await self._ask("make_customer", update, deadline), _read_customer)
@@ -226,6 +244,16 @@ def _about_its_state(end: Refused | Unknown) -> Refused | Unknown:
     if isinstance(end, Refused) and end.code is Refusal.INVALID:
         return Refused(Refusal.STATE, end.reason)
     return end
+
+
+def _marks(wanted: NewCustomer) -> dict[str, str]:
+    return {"user_id": wanted.user_id, "counterfoil": wanted.instance_id}
+
+
+def _marked(wanted: NewCustomer) -> str:
+    """In the words of Stripe's searches. A user's id is whatever the application says, quotes included."""
+    quoted = {name: value.replace("\\", "\\\\").replace('"', '\\"') for name, value in _marks(wanted).items()}
+    return " AND ".join(f'metadata["{name}"]:"{value}"' for name, value in quoted.items())
 
 
 def _read_customer(customer: Json) -> Customer:

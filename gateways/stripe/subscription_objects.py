@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from gateways.gateway import Json
 from gateways.reading import as_id, as_object, as_text
-from gateways.stripe.events import translate
-from gateways.stripe.subscriptions import read_references
+from gateways.stripe.events import translate_snapshot
+from gateways.stripe.invoices import read_payment_time
+from gateways.stripe.subscriptions import read_end, read_references
 from gateways.translating import gather
 from payments.events import Observed
 
@@ -31,14 +32,15 @@ def read_subscription(
     subscription: Json, invoices: Sequence[Json] = (), intents: Sequence[Json] = ()
 ) -> tuple[Observed, ...]:
     """What the webhooks of these objects would have told, the invoices first: how it is follows from them. The newest
-    before the others, so that what it pays for is known before anybody finds that an older period is over.
+    before the others, so that what it pays for is known before anybody finds that an older period is over; but what was
+    paid after its end comes after it.
 
     ``invoices`` are newest first, as Stripe lists them, with their payments; without any, the subscription's latest is
     taken if it is there whole. ``intents`` are the payments that ``unexplained`` names. Raises ``TranslationError``.
     """
     by_id = {name: intent for intent in intents if (name := as_id(intent)) is not None}
     story = _story(subscription, invoices or _latest_invoice(subscription), by_id)
-    return gather(read_references(subscription), map(translate, story))
+    return gather(read_references(subscription), map(translate_snapshot, story))
 
 
 def unexplained(invoices: Sequence[Json]) -> tuple[str, ...]:
@@ -54,12 +56,19 @@ def _latest_invoice(subscription: Json) -> Sequence[Json]:
 
 
 def _story(subscription: Json, invoices: Sequence[Json], intents: Mapping[str, Json]) -> Iterator[Json]:
+    ended_at = read_end(subscription)
+    late = [each for each in invoices if ended_at and (read_payment_time(each) or ended_at) > ended_at]
+    yield from _tell_invoices([each for each in invoices if each not in late], subscription, intents)
+    is_over = subscription.get("status") == "canceled"
+    yield _event(f"customer.subscription.{'deleted' if is_over else 'updated'}", subscription)
+    yield from _tell_invoices(late, subscription, intents)
+
+
+def _tell_invoices(invoices: Sequence[Json], subscription: Json, intents: Mapping[str, Json]) -> Iterator[Json]:
     for invoice in invoices:
         whole = _with_intents(invoice, intents)
         if (event_type := _event_type(whole, subscription)) is not None:
             yield _event(event_type, whole)
-    is_over = subscription.get("status") == "canceled"
-    yield _event(f"customer.subscription.{'deleted' if is_over else 'updated'}", subscription)
 
 
 def _event_type(invoice: Json, subscription: Json) -> str | None:

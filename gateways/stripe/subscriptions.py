@@ -88,9 +88,15 @@ def read_snapshot(subscription: Json) -> Snapshot:
         trial_end=as_time(subscription.get("trial_end")),
         cancel_at_period_end=ends_at is not None and ends_at == end,
         ends_at=ends_at,
-        ended_at=_ended_at(subscription) if status in ENDED else None,
+        ended_at=read_end(subscription),
         has_pending_change=_has_pending_change(subscription),
     )
+
+
+def read_end(subscription: Json) -> datetime | None:
+    """When it ended; None while it has not."""
+    has_ended = WORDS.get(as_text(subscription.get("status")) or "") in ENDED
+    return _ended_at(subscription) if has_ended else None
 
 
 def _status(subscription: Json) -> SubscriptionStatus:

@@ -18,8 +18,12 @@ const statusMood = (status) => (status === null || status >= 500 ? "bad" : statu
 // --- payments ---
 
 export function showPayables(payables, ways, look) {
-  keep("payables", payables, ({ id }) => id, (payable) => payableRow(payable, ways[payable.gateway], look),
-    "Nothing has been asked for yet. Sessions, payment links and orders that your backend makes appear here.");
+  keep("payables", payables, ({ id }) => id, (payable) => payableRow(payable, waysOf(payable, ways), look),
+    "Nothing has been asked for yet. Sessions, invoices, payment links and orders that your backend makes appear here.");
+}
+
+function waysOf({ gateway, takes_cards_alone: cardsAlone }, ways) {
+  return ways[gateway].filter((way) => !cardsAlone || way.order.method === undefined);
 }
 
 function payableRow(payable, ways, look) {

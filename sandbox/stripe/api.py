@@ -44,6 +44,7 @@ from sandbox.stripe import (
     schedules,
     subscription_changes,
     subscriptions,
+    thin_events,
     versions,
 )
 from sandbox.stripe.calls import GATEWAY, Call, Cause
@@ -75,6 +76,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/v1/prices/{id}", catalogue.update_price),
     ("POST", "/v1/customers", customers.create),
     ("GET", "/v1/customers", customers.list_customers),
+    ("GET", "/v1/customers/search", customers.search),
     ("GET", "/v1/customers/{id}", customers.retrieve),
     ("POST", "/v1/customers/{id}", customers.update),
     ("DELETE", "/v1/customers/{id}", customers.delete),
@@ -141,6 +143,7 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("POST", "/v1/billing_portal/configurations/{id}", portal_configurations.update),
     ("GET", "/v1/events", events.list_events),
     ("GET", "/v1/events/{id}", events.retrieve),
+    ("GET", "/v2/core/events/{id}", thin_events.retrieve),
     ("POST", "/v1/webhook_endpoints", endpoints.create),
     ("GET", "/v1/webhook_endpoints", endpoints.list_endpoints),
     ("GET", "/v1/webhook_endpoints/{id}", endpoints.retrieve),

@@ -15,6 +15,9 @@ DAYS_MAX = 60
 #: What becomes of a subscription when the last retry has failed.
 AFTER_RETRIES = ("cancel", "unpaid", "past_due")
 
+#: What the endpoint of the start is sent: the object as it was, where to read it, or each in an event of its own.
+EVENT_PAYLOADS = ("snapshot", "thin", "both")
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -41,6 +44,9 @@ def _is_day(day: Any) -> bool:
 SETTINGS = {
     "stripeWebhookVersion": Setting(
         "stripe_webhook_version", versions.DEFAULT_VERSION, _is_version, "a version such as 2024-09-30.acacia"
+    ),
+    "stripeEventPayload": Setting(
+        "stripe_event_payload", "snapshot", EVENT_PAYLOADS.__contains__, f"one of: {', '.join(EVENT_PAYLOADS)}"
     ),
     "stripeRetryDays": Setting(
         "stripe_retry_days",

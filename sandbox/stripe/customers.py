@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from sandbox.store import Json
 from sandbox.stripe import events, lists, payers, payment_methods, standing
 from sandbox.stripe.calls import Call
-from sandbox.stripe.errors import StripeError
+from sandbox.stripe.errors import StripeError, not_simulated
 from sandbox.stripe.payers import KIND
 
 #: Texts that a customer may carry, with their limits.
@@ -15,6 +17,9 @@ _TEXTS = {"email": 512, "name": 256, "phone": 20, "description": 5000}
 _ACCEPTED = ("address", "shipping", "preferred_locales", "tax_exempt", "invoice_prefix", "validate")
 
 _SETTINGS_ACCEPTED = ("custom_fields", "footer", "rendering_options")
+
+_QUOTED = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')"""
+_CLAUSE = re.compile(rf"metadata\[(?P<name>{_QUOTED})\]:(?P<value>{_QUOTED})", re.DOTALL)
 
 
 def create(call: Call) -> Json:
@@ -76,6 +81,34 @@ def list_customers(call: Call) -> Json:
     email = call.parameters.text("email")
     matching = {} if email is None else {"email": email}
     return lists.page(call, KIND, "/v1/customers", matching=matching, keep=lambda customer: "deleted" not in customer)
+
+
+def search(call: Call) -> Json:
+    """Whoever bears all the marks. Whom Stripe has just made, it finds a minute later."""
+    marks = _read_marks(call.parameters.required_text("query"))
+    limit = call.parameters.integer("limit") or lists.DEFAULT_LIMIT
+    call.parameters.refuse_rest()
+    living = [each for each in call.world.store.all("stripe", KIND) if "deleted" not in each]
+    found = [each for each in living if marks.items() <= each["metadata"].items()]
+    return {
+        "object": "search_result",
+        "data": found[:limit],
+        "has_more": len(found) > limit,
+        "next_page": None,
+        "url": "/v1/customers/search",
+    }
+
+
+def _read_marks(query: str) -> dict[str, str]:
+    """Of Stripe's language of searches, the part that asks for metadata."""
+    clauses = list(_CLAUSE.finditer(query))
+    if " AND ".join(clause[0] for clause in clauses) != query:
+        raise not_simulated("query")
+    return {_unquoted(clause["name"]): _unquoted(clause["value"]) for clause in clauses}
+
+
+def _unquoted(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text[1:-1])
 
 
 def _named_default(call: Call) -> str | None:

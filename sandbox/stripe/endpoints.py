@@ -42,6 +42,11 @@ def version_of(world: World, endpoint: Json) -> str:
     return str(endpoint["api_version"] or versions.DEFAULT_VERSION)
 
 
+def payload_of(world: World, endpoint: Json) -> str:
+    """Whether its events hold their object; for the one of the start, the sandbox's settings may say otherwise."""
+    return str(billing_settings.read(world, "stripeEventPayload")) if endpoint["id"] == CONFIGURED else "snapshot"
+
+
 def matches(kind: str, pattern: str) -> bool:
     """``*`` is every type, ``charge.*`` everything about charges."""
     if pattern.endswith("*"):

@@ -8,7 +8,7 @@ import json
 
 from sandbox.ids import new_id
 from sandbox.store import Json
-from sandbox.stripe import endpoints, lists, versions
+from sandbox.stripe import endpoints, lists, thin_events, versions
 from sandbox.stripe.calls import GATEWAY, Call, Cause
 from sandbox.stripe.errors import StripeError
 from sandbox.webhooks import Manner
@@ -60,16 +60,25 @@ def _tell(world: World, kind: str, subject: Json, cause: Cause, previous: Json |
     }
     world.store.put(GATEWAY, "event", event, created=event["created"])
     for endpoint in listening:
-        version = endpoints.version_of(world, endpoint)
-        shown = {**event, "api_version": version, "data": versions.render(world.store, data, version)}
-        world.post.hand_in(
-            GATEWAY,
-            event_id=event["id"],
-            event_type=kind,
-            endpoint=endpoint["id"],
-            url=endpoint["url"],
-            body=json.dumps(shown, indent=2).encode(),
-        )
+        payload = endpoints.payload_of(world, endpoint)
+        if payload != "thin":
+            version = endpoints.version_of(world, endpoint)
+            _send(
+                world, endpoint, {**event, "api_version": version, "data": versions.render(world.store, data, version)}
+            )
+        if payload != "snapshot":
+            _send(world, endpoint, thin_events.make(world, event))
+
+
+def _send(world: World, endpoint: Json, event: Json) -> None:
+    world.post.hand_in(
+        GATEWAY,
+        event_id=event["id"],
+        event_type=event["type"],
+        endpoint=endpoint["id"],
+        url=endpoint["url"],
+        body=json.dumps(event, indent=2).encode(),
+    )
 
 
 def _moment(world: World) -> int:

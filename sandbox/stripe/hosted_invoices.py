@@ -9,15 +9,18 @@ from sandbox.stripe import charging, collecting, invoicing, records, shapes
 from sandbox.stripe.calls import GATEWAY, NOBODY
 from sandbox.world import World
 
+#: The invoices that still ask for their money.
+PAYABLE = ("open", "uncollectible")
+
 _OUTCOMES = {"succeeded": Outcome.PAID, "requires_action": Outcome.REQUIRES_ACTION}
 
 
 def find_payable(world: World, invoice_id: str) -> Json:
-    """An invoice that still asks for its money."""
+    """Raises ``NotPayable``."""
     invoice = world.store.find(GATEWAY, invoicing.KIND, invoice_id)
     if invoice is None:
         raise NotPayable("There is no such invoice.")
-    if invoice["status"] not in {"open", "uncollectible"}:
+    if invoice["status"] not in PAYABLE:
         raise NotPayable(f"This invoice is {invoice['status']}.")
     return invoice
 

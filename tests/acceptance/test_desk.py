@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -31,6 +32,7 @@ async def until_status(desk: Callable[..., Said], code: int) -> Said:
 
     async def is_so() -> bool:
         said.append(desk("status"))
+        await asyncio.sleep(0.2)  # each look is a process
         return said[-1].code == code
 
     await until(is_so, seconds=60)

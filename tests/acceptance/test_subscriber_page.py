@@ -150,6 +150,25 @@ async def test_all_that_can_be_done_about_a_subscription_is_done_by_keyboard(
     await at_both_widths(running, browser, journey)
 
 
+async def test_at_razorpay_too_it_is_paused_resumed_changed_and_cancelled(running: Running, browser: Browser) -> None:
+    async with shopping(running, browser) as anna:
+        await subscribe(anna, "Razorpay")
+        await sees_badge(anna, "Active")
+
+        await press(anna, "Pause")
+        await sees_badge(anna, "Paused")
+        await press(anna, "Resume")
+        await sees_badge(anna, "Active")
+        await press(anna, "Change plan", "Team, $49 a month")
+        await expect(card(anna).locator(".head")).to_contain_text("Team")
+        await sees(anna, "$49 a month", "yes, until")
+        await press(anna, "Change plan", "Pro, $19 a month")
+        await sees(anna, "It changes to Pro on")
+        await picture(anna.page, "subscriber-planned-Razorpay")
+        await press(anna, "Cancel", "Now")
+        await sees_badge(anna, "Cancelled")
+
+
 async def test_another_card_is_given_on_the_gateways_own_page(running: Running, browser: Browser) -> None:
     async with shopping(running, browser) as anna:
         await subscribe(anna, "Stripe")

@@ -138,8 +138,7 @@ def test_what_subscribes_is_answered_as_described(base_url: str) -> None:
         case.validate_response(response, excluded_checks=EXCLUDED)
         said.add(response.status_code)
 
-    # 202: this gateway closes a page, and does not say what has become of it.
-    assert said == {200, 202, 409}
+    assert said == {200, 409}
 
 
 def test_the_description_and_the_routes_name_the_same_operations() -> None:

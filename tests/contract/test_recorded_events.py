@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateways.gateway import Unhandled
+from gateways.gateway import Elsewhere, Unhandled
 from gateways.razorpay.subscription_objects import read_subscription
 from gateways.registry import GATEWAYS
 from payments.events import (
@@ -183,7 +183,8 @@ def test_f42_an_authorisation_that_was_captured_meanwhile_is_told_as_an_authoris
     assert meaning.startswith("authorised")
 
 
-def _written(told: Observed | Unhandled) -> str:
+def _written(told: Observed | Unhandled | Elsewhere) -> str:
+    assert not isinstance(told, Elsewhere), "each of these holds its object"
     if isinstance(told, Unhandled):
         return told.reason
     match told.event:

@@ -484,6 +484,20 @@ async def test_fifty_wishes_for_one_customer_under_one_key_make_one(client: Clie
     assert kept["metadata"] == {"user_id": "anna", "counterfoil": INSTANCE}
 
 
+@pytest.mark.parametrize("account", [each for each in ACCOUNTS if each.name == "stripe"], ids=str, indirect=True)
+async def test_a_customer_is_found_by_whatever_its_user_is_called(client: Client, sandbox: Sandbox) -> None:
+    assert isinstance(client, Customers)
+    users = ["anna", 'an"na', "an\\na", "an'na", 'x" OR metadata["user_id"]:"anna']
+    made = [await client.make_customer(NewCustomer(user, INSTANCE), user) for user in users]
+
+    found = [await client.find_customer(NewCustomer(user, INSTANCE, "ada@example.com")) for user in users]
+    others = await client.find_customer(NewCustomer("anna", "another instance"))
+
+    assert found == made
+    assert others == Absent()
+    assert {kept["email"] for kept in sandbox.objects("stripe", "customer")} == {"ada@example.com"}
+
+
 @pytest.mark.parametrize("account", [each for each in ACCOUNTS if each.name == "razorpay"], ids=str, indirect=True)
 async def test_f79_razorpay_is_not_asked_to_pause_a_trial_which_would_cancel_it(
     client: Client, account: Account, sandbox: Sandbox

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateways.gateway import TranslationError, Unhandled
+from gateways.gateway import Elsewhere, TranslationError, Unhandled
 from gateways.registry import GATEWAYS
 from payments.events import Event, Observed, PaymentAuthorised, PaymentSucceeded, SubscriptionTold
 from payments.invoice import InvoicePayment, InvoiceStatus
@@ -24,7 +24,7 @@ SESSION_PAID = PaymentSucceeded(shapes.INTENT_ID, Money(4900, "usd"))
 CAPTURED = PaymentSucceeded(shapes.PAYMENT_ID, Money(490_000, "inr"))
 
 
-def observed(told: Observed | Unhandled) -> Observed:
+def observed(told: Observed | Unhandled | Elsewhere) -> Observed:
     assert isinstance(told, Observed)
     return told
 
@@ -145,11 +145,20 @@ def test_f46_an_authorisation_and_the_capture_of_one_payment_are_two_facts() -> 
     assert told == [PaymentAuthorised(shapes.PAYMENT_ID, Money(490_000, "inr")), CAPTURED]
 
 
-@pytest.mark.parametrize("event_type", ["v1.payment_intent.succeeded", "checkout.session.completed", "v1.invoice.paid"])
-def test_f17_a_thin_event_holds_no_object_to_translate(event_type: str) -> None:
+@pytest.mark.parametrize("event_type", ["v1.payment_intent.succeeded", "v1.invoice.paid"])
+def test_f17_what_a_thin_event_is_about_its_gateway_tells(event_type: str) -> None:
     told = STRIPE.translate(shapes.thin_event(event_type))
 
-    assert told == Unhandled("thin_event")
+    assert told == Elsewhere("evt_2")
+
+
+@pytest.mark.parametrize(
+    "event_type", ["v1.customer.created", "checkout.session.completed", "v2.core.account.closed", ""]
+)
+def test_f17_a_thin_event_of_a_type_that_nobody_handles_is_not_asked_about(event_type: str) -> None:
+    told = STRIPE.translate(shapes.thin_event(event_type))
+
+    assert told == Unhandled("unhandled_type")
 
 
 # --- amounts ---

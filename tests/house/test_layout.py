@@ -6,6 +6,8 @@ import ast
 import re
 import subprocess
 import tomllib
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -36,12 +38,33 @@ def _name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What is asked of a file."""
+
+    is_empty: bool
+    opening: str | None
+    imported: frozenset[str]
+    texts: tuple[str, ...]
+
+
+@cache
+def _read(path: Path) -> Read:
+    """Parsed once, for all that is asked of it; the tree itself, which is large, is not kept."""
+    source = path.read_text(encoding="utf-8")
+    tree = ast.parse(source)
+    nodes = list(ast.walk(tree))
+    return Read(
+        is_empty=not source.strip(),
+        opening=ast.get_docstring(tree),
+        imported=frozenset(name.split(".")[0] for node in nodes for name in _imports(node)),
+        texts=tuple(node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)),
+    )
+
+
 @pytest.mark.parametrize("path", PYTHON, ids=_name)
 def test_a_file_opens_with_the_sentence_that_says_what_it_is_for(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
-
-    if source.strip():
-        assert ast.get_docstring(ast.parse(source)), f"{_name(path)}: open it with its sentence"
+    assert _read(path).is_empty or _read(path).opening, f"{_name(path)}: open it with its sentence"
 
 
 @pytest.mark.parametrize("path", PYTHON, ids=_name)
@@ -58,12 +81,8 @@ def test_a_name_says_more_than_that_it_is_useful(path: Path) -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)
 def test_settings_and_logs_are_read_by_process_roots_alone(path: Path) -> None:
-    imported = {
-        name.split(".")[0] for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) for name in _imports(node)
-    }
-
     if _name(path) not in ROOTS:
-        assert not imported & {"settings", "logs"}, f"{_name(path)}: take the value as a parameter"
+        assert not _read(path).imported & {"settings", "logs"}, f"{_name(path)}: take the value as a parameter"
 
 
 def _imports(node: ast.AST) -> list[str]:
@@ -84,13 +103,7 @@ SQL = re.compile(r"\s*(SELECT\s.+\sFROM|INSERT INTO|UPDATE\s+\w+\s+SET|DELETE FR
     "path", [p for p in SOURCES if p.relative_to(ROOT).parts[0] not in {"db", "sandbox"}], ids=_name
 )
 def test_sql_lives_in_db_alone(path: Path) -> None:
-    strings = [
-        node.value
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-
-    assert not [text for text in strings if SQL.match(text)], f"{_name(path)}: move the statement into db/"
+    assert not [text for text in _read(path).texts if SQL.match(text)], f"{_name(path)}: move the statement into db/"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=_name)

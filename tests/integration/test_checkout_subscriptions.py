@@ -12,10 +12,22 @@ from uuid import UUID
 import httpx
 import pytest
 
-from db import plans
+from db import attempts, plans
 from db.plans import Plan
 from db.pool import Pool
-from gateways.client import Doubt, Gone, PlanChange, Portal, Refusal, Refused, SubscriptionState, Unknown
+from gateways.catalogue import NotKept, PlanOnSale, Published
+from gateways.client import (
+    LIVE,
+    Doubt,
+    Gone,
+    Patience,
+    PlanChange,
+    Portal,
+    Refusal,
+    Refused,
+    SubscriptionState,
+    Unknown,
+)
 from payments.events import CheckoutEnded, PaymentFailed
 from payments.failure import Failure, FailureCode
 from payments.invoice import InvoiceStatus
@@ -23,7 +35,9 @@ from payments.money import Money
 from payments.subscription import Snapshot, SubscriptionStatus
 from tests import tellings
 from tests.counter import Shop, bearer, counter, problem, put_on_sale
+from tests.fake_client import FakeClient
 from tests.tellings import SUB, Placed, telling
+from tests.waiting import until
 
 PRICE = Money(1900, "usd")
 TRIED = Plan("tried", "Tried", "", 4900, "usd", interval="month", trial_days=14)
@@ -274,6 +288,24 @@ async def test_what_its_gateway_has_begun_and_nobody_has_paid_is_ended_there_bef
         assert await pool.fetchval("SELECT count(*) FROM payment_attempts WHERE order_id = $1", placed.order) == 1
 
 
+async def test_a_new_key_gets_another_order_at_once_where_the_one_that_was_begun_is_ended_for_it(
+    pool: Pool, database_url: str
+) -> None:
+    await put_on_sale(pool)
+    async with counter(database_url) as shop:
+        first = await declined(pool, shop)
+        placed = Placed(UUID(first.json()["orderId"]), UUID(first.json()["subscriptionId"]))
+        over = tellings.observed(placed, telling(None, living(SubscriptionStatus.EXPIRED, ended_at=NOW)))
+        shop.stripe.change_answers = [SubscriptionState(SUB, (over,))]
+
+        second = await subscribe(shop, key="one")
+        again = await subscribe(shop, key="one")
+
+        assert second.status_code == 201
+        assert second.json()["orderId"] != first.json()["orderId"]
+        assert again.content == second.content
+
+
 async def test_what_was_paid_after_all_is_not_ended_for_another_page(pool: Pool, database_url: str) -> None:
     await put_on_sale(pool)
     async with counter(database_url) as shop:
@@ -286,6 +318,25 @@ async def test_what_was_paid_after_all_is_not_ended_for_another_page(pool: Pool,
         assert problem(await subscribe(shop)) == (409, "already_subscribed")
         assert shop.stripe.changes == []
         assert (await shown(shop, first.json()["subscriptionId"]))["access"]["active"]
+
+
+async def test_a_key_whose_own_order_was_paid_unheard_makes_no_other(pool: Pool, database_url: str) -> None:
+    await put_on_sale(pool, *PLANS)
+    async with counter(database_url) as shop:
+        shop.stripe.mood = "loses"
+        lost = (await subscribe(shop, "seats", key="one")).json()
+        shop.stripe.mood = "opens"
+        paid = await pool.fetchrow("SELECT order_id, id FROM subscriptions")
+        assert paid is not None
+        placed = Placed(*paid)
+        bill = tellings.invoice(due=Money(500, "usd"), period_start=NOW, period_end=NOW + MONTH)
+        await tellings.tell(pool, placed, telling(NOW, living(price_id="price_seats_500"), bill), now=NOW)
+
+        over = await subscribe(shop, "seats", key="one")
+
+        assert problem(over) == (409, "order_over")
+        assert over.json()["orderId"] == lost["orderId"]
+        assert await pool.fetchval("SELECT count(*) FROM orders") == 1
 
 
 async def test_no_other_page_is_opened_while_nobody_can_end_what_was_begun(pool: Pool, database_url: str) -> None:
@@ -434,6 +485,29 @@ async def test_invoices_are_listed_newest_first_page_by_page(pool: Pool, databas
         assert problem(await shop.get("/invoices?cursor=x")) == (400, "invalid_cursor")
 
 
+async def test_an_invoice_names_the_plan_that_it_billed_after_the_subscription_has_gone_over_to_another(
+    pool: Pool, database_url: str
+) -> None:
+    await put_on_sale(pool, *PLANS)
+    async with counter(database_url) as shop:
+        created, subscription = await begun(pool, shop)
+        placed = Placed(UUID(created.json()["orderId"]), UUID(created.json()["subscriptionId"]))
+        renewal = tellings.invoice(2, due=PRICE, price_id="price_pro_1900")
+        await tellings.tell(pool, placed, telling(NOW + MONTH, bill=renewal), now=NOW + MONTH)
+        holds(shop, created, living(price_id="price_dearer_5900"))
+        await post(shop, subscription, "change-plan", planId="dearer")
+        dearer = tellings.invoice(3, due=Money(5900, "usd"), price_id="price_dearer_5900")
+        again = replace(renewal, price_id="price_dearer_5900")
+        for bill in (dearer, again):
+            await tellings.tell(pool, placed, telling(NOW + 2 * MONTH, bill=bill), now=NOW + 2 * MONTH)
+
+        listed = (await shop.get("/invoices")).json()["data"]
+
+        named = {each["number"]: (each["planId"], each["planName"]) for each in listed}
+        # Of the first one nobody has told a price: its subscription's plan is all that is known.
+        assert named == {"A-1": ("dearer", "Dearer"), "A-2": ("pro", "Pro"), "A-3": ("dearer", "Dearer")}
+
+
 # --- changing one ---
 
 
@@ -479,10 +553,6 @@ async def test_one_that_was_never_paid_is_given_up_with_its_page(pool: Pool, dat
     await put_on_sale(pool)
     async with counter(database_url) as shop:
         created = (await subscribe(shop)).json()
-        ended = tellings.observed(
-            Placed(UUID(created["orderId"]), UUID(created["subscriptionId"])), CheckoutEnded(created["sessionId"])
-        )
-        shop.stripe.closing = (ended,)
 
         answer = await post(shop, created["subscriptionId"], "cancel")
 
@@ -542,6 +612,68 @@ async def test_a_plan_that_a_subscription_is_on_its_way_to_is_not_sold_beside_it
         assert waits.json()["pendingPlanId"] == "cheaper"
         assert problem(waiting) == (409, "already_subscribed")
         assert (await subscribe(shop, "dearer")).status_code == 201
+
+
+WAITING_TURNS = """
+    SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database
+     WHERE locktype = 'advisory' AND NOT granted AND d.datname = current_database()
+"""
+
+
+class SlowToPublish(FakeClient):
+    """Tells a new price only when a test lets it."""
+
+    def __init__(self) -> None:
+        super().__init__("stripe")
+        self.asked_for_price, self.may_tell = asyncio.Event(), asyncio.Event()
+
+    async def publish_plan(
+        self, plan: PlanOnSale, patience: Patience = LIVE
+    ) -> Published | NotKept | Refused | Unknown:
+        if plan.plan_id == DEARER.id:
+            self.asked_for_price.set()
+            await self.may_tell.wait()
+        return await super().publish_plan(plan, patience)
+
+
+async def test_a_plan_that_is_subscribed_to_while_a_change_to_it_is_prepared_is_not_had_twice(
+    pool: Pool, database_url: str
+) -> None:
+    await put_on_sale(pool, *PLANS)
+    gateway = SlowToPublish()
+    async with counter(database_url, clients={"stripe": gateway}) as shop:
+        _, subscription = await begun(pool, replace(shop, stripe=gateway))
+        change = asyncio.create_task(post(shop, subscription, "change-plan", planId="dearer"))
+        await gateway.asked_for_price.wait()
+        beside = asyncio.create_task(subscribe(shop, "dearer"))
+
+        async def is_placed() -> bool:
+            return bool(await pool.fetchval("SELECT count(*) FROM subscriptions WHERE plan_id = 'dearer'"))
+
+        await until(is_placed)
+        gateway.may_tell.set()
+
+        assert problem(await change) == (409, "already_subscribed")
+        assert (await beside).status_code == 201
+        assert gateway.changes == []
+
+
+async def test_of_a_change_and_a_purchase_of_one_moment_one_is_refused(pool: Pool, database_url: str) -> None:
+    await put_on_sale(pool, *PLANS)
+    async with counter(database_url) as shop:
+        created, subscription = await begun(pool, shop)
+        holds(shop, created, living(has_pending_change=True))
+        async with pool.acquire() as tx, tx.transaction():
+            await attempts.serialise(tx, user_id="anna", plan_id="dearer", gateway="")
+            both = asyncio.gather(post(shop, subscription, "change-plan", planId="dearer"), subscribe(shop, "dearer"))
+
+            async def both_wait() -> bool:
+                return bool(await pool.fetchval(WAITING_TURNS) == 2)
+
+            await until(both_wait)
+        changed, bought = await both
+
+        assert sorted((changed.status_code, bought.status_code)) in ([200, 409], [201, 409])
 
 
 async def test_a_plan_that_a_gateway_brought_them_to_is_not_sold_beside_it(pool: Pool, database_url: str) -> None:

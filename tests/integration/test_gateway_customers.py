@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 
 from db import users
 from db.pool import Pool, open_pool
 from gateways.client import LIVE, Doubt, Refusal, Refused, Unknown
-from gateways.customers import NewCustomer
+from gateways.customers import Customer, NewCustomer
 from tests.fake_client import FakeClient
 from tests.killing import Killed, Walk, graveyard, until_gone
 from workers.customers import Waiting, find_or_make
@@ -69,6 +70,46 @@ async def test_a_lost_answer_is_asked_for_again_at_once_under_the_same_key(pool:
     assert client.customer_calls == 2
     [key] = client.customers
     assert key == await pool.fetchval("SELECT idempotency_key FROM gateway_customers")
+
+
+async def lose_the_first_answer(pool: Pool, client: FakeClient, *, ago: timedelta) -> None:
+    await know_anna(pool)
+    client.customer_answers.append(Unknown(Doubt.CONNECTION_LOST))
+    await ask(pool, client)
+    await pool.execute("UPDATE gateway_customers SET created_at = now() - $1::interval", ago)
+
+
+async def test_a_customer_that_was_made_unheard_is_found_when_its_key_may_be_forgotten(pool: Pool) -> None:
+    client = FakeClient(unheard={"anna": Customer("cus_unheard")})
+    await lose_the_first_answer(pool, client, ago=timedelta(hours=25))
+
+    told = await ask(pool, client)
+
+    assert told == "cus_unheard"
+    assert client.customer_calls == 1
+
+
+async def test_while_the_key_lives_nobody_looks(pool: Pool) -> None:
+    client = FakeClient()
+    await lose_the_first_answer(pool, client, ago=timedelta(hours=22))
+
+    assert await ask(pool, client) == "cus_1_anna"
+    assert client.customer_searches == 0
+
+
+async def test_while_nobody_can_say_whether_one_was_made_none_is_made(pool: Pool) -> None:
+    client = FakeClient(unheard={"anna": Unknown(Doubt.TIMED_OUT)})
+    await lose_the_first_answer(pool, client, ago=timedelta(hours=25))
+
+    assert await ask(pool, client) == Unknown(Doubt.TIMED_OUT)
+    assert client.customer_calls == 1
+
+
+async def test_where_nobody_may_look_one_is_made(pool: Pool) -> None:
+    client = FakeClient(unheard={"anna": Refused(Refusal.INVALID, "no searches in this country")})
+    await lose_the_first_answer(pool, client, ago=timedelta(hours=25))
+
+    assert await ask(pool, client) == "cus_1_anna"
 
 
 async def test_a_refusal_is_passed_on_and_nothing_is_kept(pool: Pool) -> None:

@@ -19,6 +19,7 @@ from console.cli import app
 from tests.house.pages import DOCS, quoted, rows, section
 from tests.processes import ROOT
 from tests.sandboxes import ASKS, DECLINED, PAYS, Receiver, Sandbox, running_receiver, running_sandbox
+from tests.subscribers import FAILS_LATER, HOUR, advance_to, check_out, events, look, period
 
 #: What would clear the terminal of whoever reads it.
 CLEARS = "\x1b[2Jgone"
@@ -500,6 +501,44 @@ def _read_all(terminal: int) -> str:
             os.close(terminal)
             return b"".join(parts).decode()
         parts.append(part)
+
+
+# --- what happens behind a subscription ---
+
+
+def test_another_card_is_put_behind_a_subscription(sandbox: Sandbox) -> None:
+    subscription = check_out(sandbox)
+
+    lines = said(sandbox, "subscription", subscription["id"], "--card", FAILS_LATER)
+    advance_to(sandbox, period(subscription)[1] + 2 * HOUR)
+
+    assert lines == [
+        ["subscription", subscription["id"]],
+        ["card", "ends in 0341"],
+        ["next payment", "as the card does"],
+    ]
+    assert look(sandbox, subscription)["status"] == "past_due"
+
+
+def test_a_subscriptions_next_payment_ends_as_it_is_ordered(sandbox: Sandbox) -> None:
+    subscription = check_out(sandbox)
+    ordered = ("--next-payment", "fail", "--decline", "insufficient_funds", "--times", 2)
+
+    arranged = told(sandbox, "subscription", subscription["id"], *ordered)
+    advance_to(sandbox, period(subscription)[1] + 2 * HOUR)
+
+    assert arranged == {"subscription": subscription["id"], "last4": "4242", "nextPayment": "fail"}
+    [failed] = events(sandbox, "payment_intent.payment_failed")
+    assert failed["data"]["object"]["last_payment_error"]["decline_code"] == "insufficient_funds"
+
+
+def test_a_subscription_that_is_none_is_told_in_the_sandboxs_words(sandbox: Sandbox) -> None:
+    result = run("subscription", "sub_none", "--next-payment", "fail", url=sandbox.url)
+
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "counterfoil: The sandbox refuses: there is no such subscription.\n",
+    )
 
 
 # --- what is written about it ---

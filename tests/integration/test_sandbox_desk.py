@@ -14,7 +14,8 @@ from playwright import async_api as playwright
 
 from sandbox.desk import WAYS
 from tests.browsers import DESK, PHONE, Browser, Size, browsing, needs_chromium, picture
-from tests.sandboxes import DECLINED, STRIPE_KEY, Receiver, Sandbox, running_receiver, running_sandbox
+from tests.sandboxes import DECLINED, PAYS, STRIPE_KEY, Receiver, Sandbox, running_receiver, running_sandbox
+from tests.subscribers import HOUR, advance_to, check_out, latest_invoice, new_price, period
 
 BOTH_WIDTHS = pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 
@@ -149,6 +150,27 @@ def test_the_board_tells_what_is_to_be_paid_and_what_was(sandbox: Sandbox) -> No
         link: ("open", "INR 499.00", "order-7", None),
         order: ("open", "INR 123.00", "r-1", None),
     }
+
+
+def test_an_invoice_that_waits_for_its_money_is_payable_with_its_page(sandbox: Sandbox) -> None:
+    subscription = check_out(sandbox, new_price(sandbox, 900))
+    sandbox.control("subscription", {"subscription": subscription["id"], "nextPayment": "fail"})
+    advance_to(sandbox, period(subscription)[1] + 2 * HOUR)
+    invoice = latest_invoice(sandbox, subscription)
+
+    waiting = [each for each in _board(sandbox) if each["id"] == invoice["id"]]
+    order = {"session": invoice["id"], "card": PAYS, "method": "delayed"}
+    delayed = httpx.post(f"{sandbox.url}/_control/pay", json=order, trust_env=False)
+    sandbox.pay(invoice["id"])
+    paid = [each for each in _board(sandbox) if each["id"] == invoice["id"]]
+
+    assert [(each["amount"], each["status"], each["what"], each["said"]) for each in waiting] == [
+        ("9.00 USD", "open", invoice["number"], "Your card was declined."),
+    ]
+    assert waiting[0]["url"] == invoice["hosted_invoice_url"]
+    assert _get(sandbox, waiting[0]["url"].removeprefix(sandbox.url)).status_code == 200
+    assert (delayed.status_code, delayed.json()["code"]) == (400, "invalid_method")
+    assert paid == []
 
 
 # --- as a browser shows it ---

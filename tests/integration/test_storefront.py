@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,6 +42,7 @@ from tests.browsers import PATIENCE_MS, Browser, needs_chromium
 from tests.integration.test_ingress_process import free_port, wait_for
 from tests.processes import ROOT
 from tests.prompt import PromptServer
+from tests.waiting import until
 from workers.delivery.notifications import signers
 from workers.delivery.sender import WrongSetting
 
@@ -94,7 +95,8 @@ class FakeCheckout:
     """Answers in the words of the contract: ``answers`` to create-payment, one after the other, then a page.
 
     A key that it knows leads to its order, and whatever else it is asked makes another. ``status`` and ``failure`` are
-    those of every order. ``held``: whose calls are answered only then; ``refusing``: whose calls, and with what.
+    those of every order. ``held``: whose calls are answered only then; ``waiting``: which have come, by whose and where
+    to. ``refusing``: whose calls are refused, and with what.
     """
 
     answers: list[Response] = field(default_factory=list)
@@ -106,6 +108,7 @@ class FakeCheckout:
     made: list[dict[str, Any]] = field(default_factory=list)
     rights: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
+    waiting: list[tuple[str, str]] = field(default_factory=list)
     refusing: dict[str, int] = field(default_factory=dict)
 
     def app(self) -> Starlette:
@@ -171,14 +174,27 @@ class FakeCheckout:
 
     async def hold(self, request: Request) -> None:
         if event := self.held.get(caller_of(request)):
+            self.waiting.append((caller_of(request), request.url.path))
             await asyncio.wait_for(event.wait(), 30)
+
+    async def until_held(self, user: str, path: str) -> None:
+        """A page that is left before it has asked is never answered."""
+
+        async def is_held() -> bool:
+            return (user, path) in self.waiting
+
+        await until(is_held)
 
     async def show_page(self, _: Request) -> Response:
         return PlainTextResponse("the gateway's page")
 
 
 def caller_of(request: Request) -> str:
-    token = request.headers["Authorization"].removeprefix("Bearer ")
+    return named_in(request.headers["Authorization"])
+
+
+def named_in(authorization: str) -> str:
+    token = authorization.removeprefix("Bearer ")
     return str(jwt.decode(token, SECRET, algorithms=["HS256"])["sub"])
 
 
@@ -562,6 +578,11 @@ async def sign_in(page: Any, email: str) -> None:
     await expect(page.get_by_role("dialog")).to_have_count(0)
 
 
+def call_of(user: str, path: str) -> Callable[[Any], bool]:
+    """Which of the page's calls is meant: two users' of one path may be under way."""
+    return lambda call: call.url.endswith(path) and named_in(call.headers.get("authorization", "")) == user
+
+
 async def change_user(page: Any, email: str) -> None:
     await page.get_by_role("button", name="Sign out").click()
     await sign_in(page, email)
@@ -801,6 +822,7 @@ async def test_what_one_user_asked_for_is_neither_asked_again_nor_opened_as_anot
     checkout.held[ANNA] = asyncio.Event()
     async with browsing_shop(browser, checkout) as page:
         await buy(page)
+        await checkout.until_held(ANNA, "/create-payment")
         await change_user(await look_into_account(page), BEN)
         checkout.held[ANNA].set()
 
@@ -819,6 +841,7 @@ async def test_a_page_that_was_asked_for_as_one_user_does_not_open_for_the_next(
         checkout.held[ANNA] = asyncio.Event()
         async with tab.expect_event("requestfinished", lambda request: request.url.endswith("/create-payment")):
             await tab.get_by_role("button", name="Continue paying").click()
+            await checkout.until_held(ANNA, "/create-payment")
             await change_user(tab, BEN)
             checkout.held[ANNA].set()
 
@@ -872,8 +895,9 @@ async def test_a_late_answer_about_one_user_is_not_the_next_ones(browser: Browse
         await expect(page.get_by_text("Yours already")).to_be_visible()
         checkout.held[ANNA] = asyncio.Event()
         await page.reload()
+        await checkout.until_held(ANNA, "/access")
         await change_user(page, BEN)
-        async with page.expect_event("requestfinished", lambda request: request.url.endswith("/access")):
+        async with page.expect_event("requestfinished", call_of(ANNA, "/access")):
             checkout.held[ANNA].set()
         await page.evaluate("new Promise((done) => setTimeout(done))")
 
@@ -884,8 +908,9 @@ async def test_a_late_answer_about_one_user_is_not_the_next_ones(browser: Browse
 async def test_a_late_refusal_of_one_users_token_does_not_sign_the_next_one_out(browser: Browser) -> None:
     checkout = FakeCheckout(held={ANNA: asyncio.Event()}, refusing={ANNA: 401})
     async with browsing_shop(browser, checkout) as page:
+        await checkout.until_held(ANNA, "/access")
         await change_user(page, BEN)
-        async with page.expect_event("requestfinished", lambda request: request.url.endswith("/access")):
+        async with page.expect_event("requestfinished", call_of(ANNA, "/access")):
             checkout.held[ANNA].set()
         await page.evaluate("new Promise((done) => setTimeout(done))")
 

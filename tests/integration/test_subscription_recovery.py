@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -90,6 +91,44 @@ async def test_nobody_is_asked_while_the_period_runs_or_its_renewal_may_be_on_it
 
     assert await recover(pool, gateway, BEGIN + MONTH + timedelta(hours=2)) == Looked()
     assert gateway.reads == []
+
+
+@pytest.mark.parametrize("status", [SubscriptionStatus.PAST_DUE, SubscriptionStatus.UNPAID])
+async def test_a_failing_renewal_whose_payment_was_not_told_is_found_within_hours_and_not_at_the_periods_end(
+    pool: Pool, status: SubscriptionStatus
+) -> None:
+    placed = await begun(pool)
+    failing = snapshot(status, period_start=BEGIN + MONTH, period_end=BEGIN + 2 * MONTH)
+    now = BEGIN + MONTH + timedelta(hours=2)
+    await tell(pool, placed, telling(now, failing), now=now)
+    gateway = held(placed, 1, 2)
+
+    early = await recover(pool, gateway, now + timedelta(minutes=59))
+    looked = await recover(pool, gateway, now + timedelta(hours=1))
+    again = await recover(pool, gateway, now + timedelta(days=1))
+
+    assert (early, again) == (Looked(), Looked())
+    assert looked.asked == 1
+    assert (await subscription(pool))["status"] == "active"
+    assert await pool.fetchval("SELECT active FROM entitlements") is True
+
+
+async def test_a_renewal_that_goes_on_failing_is_asked_about_after_an_hour_then_more_rarely_and_each_day(
+    pool: Pool,
+) -> None:
+    placed = await begun(pool)
+    failing = snapshot(SubscriptionStatus.PAST_DUE, period_start=BEGIN + MONTH, period_end=BEGIN + 2 * MONTH)
+    now = BEGIN + MONTH
+    await tell(pool, placed, telling(now, failing), now=now)
+    gateway = FakeGateway(subscriptions={SUB: seen(placed, failing)})
+
+    looks = [(await recover(pool, gateway, now + hours * timedelta(hours=1))).asked for hours in range(4 * 24)]
+
+    asked = [hours for hours, look in enumerate(looks) if look]
+    pauses = [later - sooner for sooner, later in pairwise(asked)]
+    assert asked[0] == 1
+    assert pauses == sorted(pauses)
+    assert pauses[-1] <= 24
 
 
 async def test_one_whose_first_payment_was_heard_and_nothing_else_is_found_by_its_page(pool: Pool) -> None:

@@ -28,7 +28,7 @@ from payments.events import (
     References,
 )
 from payments.failure import Failure, FailureCode
-from payments.invoice import InvoicePayment, InvoiceStatus
+from payments.invoice import InvoicePayment, InvoiceReason, InvoiceStatus
 from payments.money import Money
 from payments.order import Stale
 from payments.payment import PaymentStatus, Sighting, Standing
@@ -291,6 +291,36 @@ async def test_a_change_to_a_plan_that_the_user_has_already_is_written_all_the_s
         ("yearly", True),
     ]
     assert (await subscription(pool, other))["exclusive"] is True
+
+
+async def test_a_change_of_plan_brings_the_limit_of_the_plan_with_it(pool: Pool) -> None:
+    placed = await place(pool, many=True)
+    await tell(pool, placed, BEGUN)
+    async with pool.acquire() as tx:
+        await sell(tx, "yearly", Money(9000, "usd"))
+        await sell(tx, "seats", Money(500, "usd"), many=True)
+
+    limited = []
+    for second, plan in enumerate(("yearly", "seats"), 1):
+        await tell(pool, placed, telling(BEGIN + second * SECOND, snapshot(price_id=f"price_{plan}")))
+        limited.append((await subscription(pool, placed))["exclusive"])
+
+    assert limited == [True, False]
+
+
+async def test_a_plan_that_is_limited_later_is_limited_for_those_who_have_it(pool: Pool) -> None:
+    first, second = await place(pool, many=True), await place(pool, many=True)
+    other = await place(pool, user="user-2", many=True)
+
+    async with pool.acquire() as tx, tx.transaction():
+        await sell(tx, "monthly", PRICE)
+    limited = [(await subscription(pool, each))["exclusive"] for each in (first, second, other)]
+    async with pool.acquire() as tx, tx.transaction():
+        await sell(tx, "monthly", PRICE, many=True)
+
+    # Both are of one moment: either may stand for it.
+    assert (sorted(limited[:2]), limited[2]) == ([False, True], True)
+    assert await pool.fetchval("SELECT count(*) FROM subscriptions WHERE exclusive") == 0
 
 
 async def test_what_is_said_again_changes_nothing(pool: Pool) -> None:
@@ -645,6 +675,26 @@ async def test_an_invoice_of_another_subscription_is_never_booked_on_ours(pool: 
     assert await pool.fetchval(learnt) == 0
 
 
+async def test_a_first_invoice_of_another_subscription_pays_no_pending_order_and_its_money_is_surplus(
+    pool: Pool,
+) -> None:
+    placed = await place(pool)
+    first = telling(BEGIN, None, invoice(status=InvoiceStatus.OPEN))
+    bill = replace(invoice(), gateway_invoice_id="in_other", payment=InvoicePayment("pi_other", PRICE))
+
+    for told, name in ((first, SUB), (telling(BEGIN, None, bill), "sub_2"), (telling(BEGIN, None, bill), "sub_2")):
+        names = References((str(placed.order),), (name,), subscription_id=name)
+        async with pool.acquire() as tx, tx.transaction():
+            await apply(tx, Observed("stripe", names, told), Cause("webhook_event", "e"), book())
+
+    row = await subscription(pool, placed)
+    assert (row["status"], row["gateway_subscription_id"]) == ("incomplete", SUB)
+    assert await pool.fetchval("SELECT status FROM orders") == "pending"
+    assert await lines(pool, "SELECT gateway_payment_id, standing FROM payments") == [("pi_other", "surplus")]
+    raised = await lines(pool, "SELECT kind, amount_at_risk FROM discrepancies ORDER BY kind")
+    assert raised == [("duplicate_payment", 1000), ("subscription_conflict", 0)]
+
+
 async def test_f75_the_end_of_an_older_subscription_takes_nothing_from_a_newer_one(pool: Pool) -> None:
     old, new = await place(pool, many=True), await place(pool, many=True)
     newer = replace(snapshot(period_end=THIRD_MONTH), gateway_subscription_id="sub_new")
@@ -728,6 +778,53 @@ async def test_money_after_the_end_is_held_and_told_and_thanks_nobody(pool: Pool
     told = await lines(pool, "SELECT kind, proposed_action, amount_at_risk FROM discrepancies")
     assert told == [("late_success", "refund_payment", 1000)]
     assert await pool.fetchval("SELECT count(*) FROM effects WHERE kind = 'mail.subscription_renewed'") == 0
+
+
+async def test_money_after_the_end_that_only_a_read_finds_is_the_same_discrepancy(pool: Pool) -> None:
+    placed = await place(pool)
+    ended = telling(SECOND_MONTH, snapshot(SubscriptionStatus.CANCELLED, ended_at=SECOND_MONTH))
+    await tell(pool, placed, BEGUN, ended, now=SECOND_MONTH)
+    read = telling(None, None, invoice(2, taken_at=SECOND_MONTH + SECOND))
+
+    for late in (read, telling(SECOND_MONTH + SECOND, None, invoice(2))):
+        await answer(pool, placed, (await subscription(pool, placed))["version"], late)
+
+    assert await lines(pool, "SELECT standing FROM payments WHERE gateway_payment_id = 'pi_2'") == [("held",)]
+    told = await lines(pool, "SELECT kind, proposed_action, amount_at_risk FROM discrepancies")
+    assert told == [("late_success", "refund_payment", 1000)]
+
+
+async def test_a_change_that_is_paid_over_a_failing_renewal_grants_and_is_for_a_person(pool: Pool) -> None:
+    placed = await place(pool)
+    later = SECOND_MONTH + timedelta(days=1)
+    unpaid = telling(SECOND_MONTH, None, invoice(2, InvoiceStatus.OPEN, attempts=1, failure=DECLINED))
+    until = later + 12 * MONTH
+    bill = invoice(3, due=Money(12034, "usd"), reason=InvoiceReason.CHANGE, period_start=later, period_end=until)
+    await tell(pool, placed, BEGUN, unpaid, now=SECOND_MONTH)
+
+    await tell(pool, placed, telling(later, None, bill), now=later)
+    heard = await lines(pool, "SELECT kind FROM discrepancies")
+    for _ in range(2):
+        version = (await subscription(pool, placed))["version"]
+        await answer(pool, placed, version, replace(unpaid, told_at=None), telling(None, snapshot()))
+
+    assert heard == []
+    assert await lines(pool, "SELECT active, until FROM entitlements") == [(True, until)]
+    told = await lines(pool, "SELECT kind, proposed_action, amount_at_risk FROM discrepancies")
+    assert told == [("invoice_period_in_doubt", "accept_or_correct", 12034)]
+
+
+async def test_what_is_paid_over_nothing_while_a_renewal_fails_gives_no_year(pool: Pool) -> None:
+    placed = await place(pool)
+    later = SECOND_MONTH + timedelta(days=1)
+    unpaid = telling(SECOND_MONTH, None, invoice(2, InvoiceStatus.OPEN, attempts=1, failure=DECLINED))
+    free = invoice(3, due=NOTHING, reason=InvoiceReason.OTHER, period_start=later, period_end=later + 12 * MONTH)
+    await tell(pool, placed, BEGUN, unpaid, now=SECOND_MONTH)
+
+    await tell(pool, placed, telling(later, None, free), now=later)
+
+    assert await lines(pool, "SELECT active, reason FROM entitlements") == [(False, "payment_failed")]
+    assert await lines(pool, "SELECT kind FROM discrepancies") == [("invoice_period_in_doubt",)]
 
 
 async def test_a_renewal_at_another_price_extends_and_is_told(pool: Pool) -> None:

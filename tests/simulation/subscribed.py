@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from payments.order import SETTLED
 from payments.subscription import MOVES
 from tests.simulation.billing import Begun, Billed, Billing
 from tests.simulation.books import Books, Row
@@ -160,21 +161,24 @@ def _pays(invoice: Billed) -> bool:
 
 
 def check_notices(books: Books, row: Row, begun: Begun) -> Iterator[Broken]:
-    """What happened was told, once each; what did not, was not."""
+    """What happened was told, once each; what did not, was not. Nobody is told of a beginning that is not paid for."""
     told = Counter(each["kind"] for each in books.effects[begun.order_id])
-    about = Counter(each["idempotency_key"] for each in books.effects[begun.order_id])
-    wanted = {"mail.subscription_started": 1, "notify.subscription.started": 1}
-    wanted |= dict.fromkeys(
-        ("mail.subscription_cancelled", "notify.subscription.cancelled"), begun.status == "cancelled"
-    )
-    for kind, count in wanted.items():
-        if told[kind] != count:
+    keys = Counter(each["idempotency_key"] for each in books.effects[begun.order_id])
+    is_paid_for = books.orders[begun.order_id]["status"] in SETTLED
+    wanted = {
+        "mail.subscription_started": is_paid_for,
+        "notify.subscription.started": is_paid_for,
+        "mail.subscription_cancelled": begun.status == "cancelled",
+        "notify.subscription.cancelled": begun.status == "cancelled",
+    }
+    for kind, is_wanted in wanted.items():
+        if told[kind] != is_wanted:
             yield Broken(ONE_FACT, f"{kind} {told[kind]} times of one that is {begun.status}", begun.order_id)
-    for key, count in about.items():
-        if count > 1:
-            yield Broken(ONE_FACT, f"{key} {count} times", begun.order_id)
+    for key, times in keys.items():
+        if times > 1:
+            yield Broken(ONE_FACT, f"{key} {times} times", begun.order_id)
     for kind in ("mail.subscription_renewed", "notify.subscription.renewed"):
-        named = {key.removeprefix(f"{kind}:{row['id']}:") for key in about if key.startswith(f"{kind}:")}
+        named = {key.removeprefix(f"{kind}:{row['id']}:") for key in keys if key.startswith(f"{kind}:")}
         if named != begun.renewals_paid:
             said = f"{kind} of {sorted(named)}, and paid are {sorted(begun.renewals_paid)}"
             yield Broken(ONE_FACT, said, begun.order_id)

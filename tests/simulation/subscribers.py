@@ -20,7 +20,7 @@ from tests.simulation.stack import SUBSCRIBED
 #: What a person is told who wants what cannot be done to their subscription now.
 REFUSALS = frozenset(
     {"already_on_plan", "already_subscribed", "change_pending", "gateway_cannot", "subscription_ended"}
-    | {"subscription_incomplete"}
+    | {"subscription_incomplete", "trial_running"}
 )
 
 #: A card that pays once and is declined whenever it is charged later.

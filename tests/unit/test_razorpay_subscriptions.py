@@ -51,6 +51,7 @@ PAID = InvoiceSighting(
     at(START),
     at(END),
     payment=InvoicePayment(RZP_PAYMENT_ID, PRICE),
+    price_id=RZP_PLAN_ID,
 )
 READ = replace(PAID, hosted_url="https://rzp.io/i/1")
 LOOK = SubscriptionTold(told_at=None)
@@ -169,8 +170,6 @@ def test_an_events_time_may_lie_in_its_payload_or_be_missing(inside: bool) -> No
     [
         ({}, {}, {}),
         ({"start_at": START - 31 * DAY}, {}, {"reason": InvoiceReason.RENEWAL}),
-        # Tried again, or for more from now on: only its invoice tells.
-        ({"start_at": START - 31 * DAY}, {"created_at": START + DAY}, {"reason": InvoiceReason.OTHER}),
         # After a trial the first money renews; nothing was owed when the subscription began.
         (TRIAL, {}, {"reason": InvoiceReason.RENEWAL}),
         # The customer went over to more in the middle of the first cycle.
@@ -189,9 +188,20 @@ def test_a_charge_is_a_paid_invoice_for_the_cycle_that_runs(
     assert sighting(told) == replace(paid, payment=InvoicePayment(RZP_PAYMENT_ID, paid.paid))
 
 
-def test_a_charge_that_names_no_invoice_is_a_reason_to_look_and_makes_no_second_one_of_it() -> None:
+@pytest.mark.parametrize(
+    ("subscription", "payment"),
+    [
+        ({}, {"invoice_id": None}),
+        # Tried again, or for more from now on: only its invoice tells.
+        ({"start_at": START - 31 * DAY}, {"created_at": START + DAY}),
+    ],
+    ids=["it names no invoice", "it may be a renewal or a change"],
+)
+def test_a_charge_of_which_only_its_invoice_tells_is_a_reason_to_look_and_teaches_no_name_of_its_payment(
+    subscription: dict[str, Any], payment: dict[str, Any]
+) -> None:
     event = razorpay_event(
-        "subscription.charged", subscription=rzp_subscription(), payment=rzp_payment(invoice_id=None)
+        "subscription.charged", subscription=rzp_subscription(**subscription), payment=rzp_payment(**payment)
     )
 
     translated = translate(event)
@@ -199,6 +209,7 @@ def test_a_charge_that_names_no_invoice_is_a_reason_to_look_and_makes_no_second_
     assert isinstance(translated, Observed)
     assert translated.event == LOOK
     assert translated.references.subscription_id == RZP_SUB_ID
+    assert {RZP_PAYMENT_ID, "order_A1"}.isdisjoint(translated.references.objects)
 
 
 def test_f82_a_failing_subscription_does_not_say_which_invoice_it_waits_for() -> None:
@@ -243,6 +254,15 @@ def test_what_tells_too_little_of_an_invoice_is_a_reason_to_look(event_type: str
     assert isinstance(translated, Observed)
     assert translated.event == LOOK
     assert RZP_INVOICE_ID in translated.references.objects
+
+
+def test_an_invoice_that_is_a_reason_to_look_teaches_no_name_of_its_payment() -> None:
+    event = razorpay_event("invoice.paid", payment=rzp_payment(invoice_id=None), invoice=rzp_invoice())
+
+    translated = translate(event)
+
+    assert isinstance(translated, Observed)
+    assert translated.references.objects == (RZP_SUB_ID, RZP_INVOICE_ID)
 
 
 def test_an_invoice_that_no_subscription_made_is_none_of_ours() -> None:
@@ -346,7 +366,15 @@ def test_the_same_of_somebody_else_disturbs_nobody(event_type: str, entities: di
         (
             rzp_invoice(status="issued", amount_paid=0, payment_id=None, billing_start=None, billing_end=None),
             rzp_subscription(status="created", start_at=None, current_start=None, current_end=None),
-            replace(READ, status=InvoiceStatus.OPEN, paid=NOTHING, period_start=None, period_end=None, payment=None),
+            replace(
+                READ,
+                status=InvoiceStatus.OPEN,
+                paid=NOTHING,
+                period_start=None,
+                period_end=None,
+                payment=None,
+                price_id=None,
+            ),
         ),
         (
             rzp_invoice(status="issued", amount_paid=0, payment_id=None),
@@ -364,6 +392,7 @@ def test_the_same_of_somebody_else_disturbs_nobody(event_type: str, entities: di
                 attempts=0,
                 next_attempt_at=None,
                 failure=None,
+                price_id=None,
             ),
         ),
         (
@@ -406,6 +435,16 @@ def test_a_subscription_that_is_read_tells_what_its_webhook_told_the_newest_invo
     assert [sighting(each.event).gateway_invoice_id for each in told[:2]] == ["inv_A2", "inv_A1"]
     assert told[2].event == SubscriptionTold(None, snapshot=ACTIVE)
     assert all(each.references.order_ids == (ORDER_ID,) for each in told)
+
+
+def test_what_was_paid_after_the_end_is_read_after_it_and_says_when() -> None:
+    held = rzp_subscription(status="cancelled", ended_at=END)
+    late, in_time = rzp_invoice(id="inv_A2", paid_at=END + 1), rzp_invoice(paid_at=START)
+
+    told = [each.event for each in read_subscription(held, [late, in_time])]
+
+    assert [isinstance(each, SubscriptionTold) and each.snapshot is not None for each in told] == [False, True, False]
+    assert (sighting(told[-1]).gateway_invoice_id, sighting(told[-1]).taken_at) == ("inv_A2", at(END + 1))
 
 
 def test_what_was_asked_for_in_the_middle_of_an_earlier_cycle_stays_a_change_of_plan() -> None:

@@ -73,6 +73,7 @@ PAID = InvoiceSighting(
     number="A-0001",
     hosted_url=HOSTED,
     attempts=1,
+    price_id=PRICE_ID,
 )
 UNEXPLAINED = Failure(FailureCode.UNKNOWN)
 FAILING = replace(
@@ -531,6 +532,19 @@ def test_an_invoice_is_ours_by_the_subscription_that_it_was_read_with() -> None:
 
     assert [each.references.order_ids for each in told] == [(ORDER_ID,), (ORDER_ID,)]
     assert {SUB_ID, INVOICE_ID} <= set(told[0].references.objects)
+
+
+def test_what_was_paid_after_the_end_is_read_after_it_and_says_when() -> None:
+    late = invoice(**RENEWAL, status_transitions={"paid_at": END + 1})
+    in_time = invoice(status_transitions={"paid_at": START})
+
+    told = [each.event for each in read_subscription(CANCELLED, [late, in_time])]
+
+    assert [isinstance(each, SubscriptionTold) and each.snapshot is not None for each in told] == [False, True, False]
+    last = told[-1]
+    assert isinstance(last, SubscriptionTold)
+    assert last.invoice is not None
+    assert (last.invoice.gateway_invoice_id, last.invoice.taken_at) == ("in_2", at(END + 1))
 
 
 def test_a_subscription_read_with_its_latest_invoice_whole_needs_no_list() -> None:

@@ -192,10 +192,19 @@ def test_another_subscription_of_the_gateways_changes_nothing_and_is_raised() ->
     assert [(raised.kind, raised.about) for raised in found.raised] == [(Difference.SUBSCRIPTION_CONFLICT, "sub_other")]
 
 
-@pytest.mark.parametrize(
-    "telling", [SubscriptionTold(None), SubscriptionTold(LATER), told(PAST_DUE, LATER), told(UNPAID, LATER)]
-)
-def test_what_says_that_something_happened_and_not_what_wants_a_read(telling: SubscriptionTold) -> None:
+@pytest.mark.parametrize("telling", [SubscriptionTold(None), SubscriptionTold(LATER)])
+def test_what_says_that_something_happened_and_not_what_wants_a_read_of_what_has_ended_too(
+    telling: SubscriptionTold,
+) -> None:
+    assert followed(running(), telling).wants_read
+    assert not followed(running(), telling, is_read=True).wants_read
+    assert followed(after(running(), told(CANCELLED, LATER)), telling).wants_read
+
+
+@pytest.mark.parametrize("status", [PAST_DUE, UNPAID])
+def test_a_failed_payment_that_is_not_named_wants_a_read_of_what_lives(status: SubscriptionStatus) -> None:
+    telling = told(status, LATER)
+
     assert followed(running(), telling).wants_read
     assert not followed(running(), telling, is_read=True).wants_read
     assert not followed(after(running(), told(CANCELLED, LATER)), telling).wants_read
@@ -215,6 +224,20 @@ def test_a_page_that_is_given_up_at_its_gateway_ends_without_a_word() -> None:
 
     assert (unpaid.outcome, unpaid.owed) == (MOVED, ())
     assert [owed.kind for owed in unheard.owed] == [Occurrence.CANCELLED]
+
+
+def test_the_first_that_names_a_subscription_says_whose_the_order_is_also_before_any_snapshot() -> None:
+    named = followed(subscription(), paid(), named="sub_gw")
+
+    other = followed(named.after, paid("in_other", month=1), named="sub_other")
+    described = followed(named.after, replace(told(ACTIVE), snapshot=replace(snapshot(), gateway_subscription_id="x")))
+    ours = followed(named.after, told(ACTIVE))
+
+    assert named.after.snapshot == Snapshot("sub_gw", INCOMPLETE)
+    for conflict in (other, described):
+        assert conflict.after == named.after
+        assert [raised.kind for raised in conflict.raised] == [Difference.SUBSCRIPTION_CONFLICT]
+    assert (ours.raised, ours.after.snapshot) == ((), snapshot())
 
 
 # --- what we give up ourselves ---
@@ -286,7 +309,7 @@ NINE = Money(900, "usd")
 
 # fmt: off
 #: A paid invoice; what is raised, whether it extends access, and how its money stands.
-PAID_INVOICES: list[tuple[str, dict[str, Any], Difference | None, bool, Standing]] = [
+PAID_INVOICES: list[tuple[str, dict[str, Any], Difference | None, bool, Standing | bool]] = [
     ("the first, as ordered",             {},                                                  None,                              True,  Standing.ACCEPTED),
     ("the first, at another price",       {"due": NINE},                                       Difference.AMOUNT_MISMATCH,        False, Standing.MISMATCHED),
     ("the first, in another currency",    {"due": EUROS},                                      Difference.CURRENCY_MISMATCH,      False, Standing.MISMATCHED),
@@ -295,7 +318,8 @@ PAID_INVOICES: list[tuple[str, dict[str, Any], Difference | None, bool, Standing
     ("a renewal in another currency",     {"month": 1, "due": EUROS},                          Difference.CURRENCY_MISMATCH,      False, Standing.MISMATCHED),
     ("a renewal with a change's share",   {"month": 1, "due": NINE, "has_proration": True},    None,                              True,  Standing.ACCEPTED),
     ("a change of plan",                  {"month": 1, "due": NINE, "reason": InvoiceReason.CHANGE}, None,                        True,  Standing.ACCEPTED),
-    ("something else, by hand",           {"month": 1, "due": NINE, "reason": InvoiceReason.OTHER},  None,                        True,  Standing.ACCEPTED),
+    ("a change of plan, for nothing",     {"month": 1, "due": NOTHING, "payment": None, "reason": InvoiceReason.CHANGE}, Difference.INVOICE_PERIOD_IN_DOUBT, False, False),
+    ("something else, by hand",           {"month": 1, "due": NINE, "reason": InvoiceReason.OTHER},  Difference.INVOICE_PERIOD_IN_DOUBT, False, Standing.ACCEPTED),
 ]
 # fmt: on
 
@@ -304,7 +328,7 @@ PAID_INVOICES: list[tuple[str, dict[str, Any], Difference | None, bool, Standing
     ("name", "more", "raised", "extends", "standing"), PAID_INVOICES, ids=[c[0] for c in PAID_INVOICES]
 )
 def test_the_table_of_paid_invoices(
-    name: str, more: dict[str, Any], raised: Difference | None, extends: bool, standing: Standing
+    name: str, more: dict[str, Any], raised: Difference | None, extends: bool, standing: Standing | bool
 ) -> None:
     found = followed(after(subscription(), told(ACTIVE)), paid("in_x", **more))
 
@@ -382,6 +406,84 @@ def test_nothing_is_granted_before_the_order_is_paid_and_all_of_it_then() -> Non
     assert granted.after.access == Access(active=True, until=NOON + MONTH, reason=AccessReason.PAID)
 
 
+CHANGE, OTHER = InvoiceReason.CHANGE, InvoiceReason.OTHER
+
+
+@pytest.mark.parametrize(
+    ("due", "reason", "restores", "is_raised", "wants_read"),
+    [
+        (TEN, InvoiceReason.RENEWAL, True, False, False),
+        (TEN, CHANGE, True, False, True),
+        (NOTHING, CHANGE, False, True, False),
+        (TEN, OTHER, False, True, False),
+        (NOTHING, OTHER, False, True, False),
+    ],
+)
+def test_of_what_is_paid_while_a_renewal_fails_only_a_renewal_or_a_change_that_took_money_overtakes_it(
+    due: Money, reason: InvoiceReason, restores: bool, is_raised: bool, wants_read: bool
+) -> None:
+    failing = after(running(), failed("in_2", LATER, month=1), now=LATER)
+    later = paid("in_3", LATER + DAY, month=2, due=due, reason=reason, payment=None)
+
+    found = followed(failing, later, LATER + DAY)
+    again = followed(found.after, later, LATER + DAY)
+
+    assert (found.after.access.active, found.after.failing is None) == (restores, restores)
+    kinds_raised = [raised.kind for raised in found.raised]
+    assert kinds_raised == [Difference.INVOICE_PERIOD_IN_DOUBT] * is_raised
+    assert (found.wants_read, again.raised, again.wants_read) == (wants_read, (), False)
+
+
+@pytest.mark.parametrize("is_paid", [True, False])
+def test_that_a_renewal_beside_a_change_of_plan_is_unpaid_a_read_makes_sure_of(is_paid: bool) -> None:
+    failing = after(running(), failed("in_2", LATER, month=1), now=LATER)
+    changed = after(failing, paid("in_c", LATER + DAY, month=2, reason=CHANGE), now=LATER + DAY)
+
+    read = [paid("in_c", None, month=2, reason=CHANGE), *([paid("in_2", None, month=1)] if is_paid else [])]
+    found = followed(after(changed, *read, now=LATER + DAY), told(ACTIVE, None), LATER + DAY, is_read=True)
+
+    raised = [(each.kind, each.about, each.expected, each.paid) for each in found.raised]
+    assert raised == ([] if is_paid else [(Difference.INVOICE_PERIOD_IN_DOUBT, "in_c", TEN, TEN)])
+
+
+def test_a_period_that_was_in_doubt_while_a_renewal_failed_grants_no_more_once_that_is_paid() -> None:
+    failing = after(running(), failed("in_2", LATER, month=1), now=LATER)
+    doubtful = paid("in_3", LATER, month=11, due=NOTHING, reason=OTHER, payment=None)
+
+    healed = after(failing, doubtful, paid("in_2", LATER + DAY, month=1), now=LATER + DAY)
+
+    assert healed.access == Access(active=True, until=NOON + 2 * MONTH, reason=AccessReason.PAID)
+
+
+def test_a_change_within_a_trial_is_over_nothing_and_leaves_nothing_in_doubt() -> None:
+    on_trial = after(subscription(has_trial=True), told(TRIALING, trial_end=NOON + MONTH))
+
+    found = followed(on_trial, billed(invoice("in_c", due=NOTHING, reason=CHANGE)))
+
+    assert found.raised == ()
+    assert found.after.access == Access(active=True, until=NOON + MONTH, reason=AccessReason.TRIAL)
+
+
+@pytest.mark.parametrize("then", [told(CANCELLED, LATER), told(TRIALING, LATER, trial_end=LATER)])
+def test_a_trial_that_ends_early_puts_no_change_within_it_in_doubt(then: SubscriptionTold) -> None:
+    change = billed(invoice("in_c", due=NOTHING, reason=CHANGE))
+    on_trial = after(subscription(has_trial=True), told(TRIALING, trial_end=NOON + MONTH), change)
+
+    over = followed(on_trial, then)
+    renewed = followed(over.after, paid("in_2", LATER, month=1))
+
+    assert (over.raised, renewed.raised) == ((), ())
+
+
+def test_a_change_after_a_halt_that_a_renewal_has_overtaken_leaves_nothing_in_doubt() -> None:
+    halted = after(running(), failed("in_2", LATER, month=1), paid("in_3", LATER, month=2), now=LATER)
+
+    found = followed(halted, paid("in_c", LATER + DAY, month=3, reason=CHANGE), LATER + DAY)
+    read = followed(found.after, told(ACTIVE, None), LATER + DAY, is_read=True)
+
+    assert (found.wants_read, found.raised, read.raised) == (False, (), ())
+
+
 @pytest.mark.parametrize(("at", "is_late"), [(LATER + DAY, True), (LATER - SECOND, False), (None, False)])
 def test_a_renewal_that_is_paid_after_the_end_is_shown_to_a_person_and_announced_to_nobody(
     at: datetime | None, is_late: bool
@@ -394,6 +496,52 @@ def test_a_renewal_that_is_paid_after_the_end_is_shown_to_a_person_and_announced
     assert [raised.kind for raised in found.raised] == [Difference.LATE_SUCCESS] * is_late
     assert kinds(found) == [Occurrence.RENEWED] * (not is_late)
     assert (found.after.access.active, again.raised) == (False, ())
+
+
+@pytest.mark.parametrize(("taken_at", "is_late"), [(LATER + DAY, True), (LATER - SECOND, False)])
+def test_money_taken_after_the_end_that_only_a_read_finds_is_the_same_difference_as_if_it_was_told(
+    taken_at: datetime, is_late: bool
+) -> None:
+    ended = after(running(), told(CANCELLED, LATER), now=LATER)
+
+    heard = followed(ended, paid("in_2", taken_at, month=1), LATER + DAY)
+    found = followed(ended, paid("in_2", None, month=1, taken_at=taken_at), LATER + DAY, is_read=True)
+    again = followed(found.after, paid("in_2", None, month=1, taken_at=taken_at), LATER + DAY, is_read=True)
+
+    assert found.raised == heard.raised
+    assert [raised.kind for raised in found.raised] == [Difference.LATE_SUCCESS] * is_late
+    assert found.payment is not None
+    assert found.payment.standing is (Standing.HELD if is_late else Standing.ACCEPTED)
+    assert again.raised == ()
+
+
+def test_late_money_whose_payment_gets_its_name_only_when_it_is_read_is_held_then_too() -> None:
+    ended = after(running(), told(CANCELLED, LATER), now=LATER)
+    unnamed = followed(ended, paid("in_2", LATER + DAY, month=1, payment=None), LATER + DAY)
+
+    found = followed(unnamed.after, paid("in_2", None, month=1, taken_at=LATER + DAY), LATER + DAY, is_read=True)
+
+    assert found.payment is not None
+    assert found.payment.standing is Standing.HELD
+    assert found.raised == unnamed.raised
+
+
+def test_what_was_paid_before_the_end_and_is_told_again_after_it_is_not_late() -> None:
+    ended = after(running(), told(CANCELLED, LATER), now=LATER)
+
+    found = followed(ended, paid("in_1", LATER + DAY), LATER + DAY)
+
+    assert (found.outcome, found.raised) == (STALE, ())
+
+
+def test_what_we_gave_up_says_since_when_it_gives_nothing_and_goes_on_to_say_the_same() -> None:
+    ended = abandon(subscription(order_is_settled=False), DEFAULT, NOON).after
+
+    heard = followed(ended, told(ACTIVE, LATER))
+    again = followed(heard.after, told(ACTIVE, LATER))
+
+    assert ended.access == heard.after.access == again.after.access
+    assert (ended.access.until, heard.after.snapshot and heard.after.snapshot.ended_at) == (NOON, NOON)
 
 
 # --- what is told to whom ---

@@ -109,12 +109,26 @@ def test_stripe_resumes(subscription: dict[str, Any], keeps_period: bool, expect
         (at_stripe(), BACK, ()),
         (at_stripe(schedule="sub_sched_1"), BACK, (Release("sub_sched_1"),)),
         (at_stripe("paused"), NOW, NO),
+        (at_stripe("past_due"), NOW, NO),
+        (at_stripe("past_due"), BACK, NO),
         (at_stripe("canceled"), LATER, NO),
         (at_stripe(items={"data": [{"id": "si_1"}, {"id": "si_2"}]}), NOW, NO),
     ],
 )
 def test_f90_stripe_changes_the_plan(subscription: dict[str, Any], change: PlanChange, expected: Any) -> None:
     assert outcome(stripe.to_change_plan(subscription, change)) == expected
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        *(stripe.to_change_plan(at_stripe(status), NOW) for status in ("past_due", "unpaid")),
+        *(razorpay.to_change_plan(at_razorpay(status), NOW) for status in ("pending", "halted")),
+    ],
+)
+def test_while_a_renewal_is_unpaid_the_plan_stays_and_the_refusal_says_why(refused: Any) -> None:
+    assert isinstance(refused, Refused)
+    assert refused.reason.endswith("a renewal of it has not been paid")
 
 
 @pytest.mark.parametrize("broken", [{}, {"status": 1}, {"status": "active", "items": []}])
