@@ -113,13 +113,6 @@ class Settings(BaseSettings):
         found = {"stripe": self.stripe.webhook_secrets, "razorpay": self.razorpay.webhook_secrets}
         return {name: secrets for name, secrets in found.items() if secrets}
 
-    @field_validator("late_success", mode="before")
-    @classmethod
-    def _refuse_what_cannot_be_done(cls, value: object) -> object:
-        if value == "refund":
-            raise ValueError("refund needs refunds, which this version does not have yet: use fulfil or hold")
-        return value
-
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: SecretStr) -> SecretStr:

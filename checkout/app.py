@@ -18,6 +18,7 @@ from starlette.routing import Route
 from checkout.access import Access
 from checkout.callers import Callers
 from checkout.healing import Healing
+from checkout.history import History
 from checkout.idempotency import HEADER as IDEMPOTENCY_KEY
 from checkout.invoices import Invoices
 from checkout.limiting import RATE_HEADERS, Limiter
@@ -33,6 +34,7 @@ from checkout.plan_changes import PlanChanges
 from checkout.plans import Plans
 from checkout.problems import PROBLEM_HANDLERS
 from checkout.record import Record
+from checkout.refunds import Refunds
 from checkout.subscribing import Subscribing
 from checkout.subscriptions import Subscriptions
 from checkout.tokens import Tokens
@@ -90,7 +92,9 @@ def build(values: Values) -> Starlette:
     invoices = Invoices(record, callers)
     healing = Healing(record, clients, values.book)
     orders = Orders(record, callers, addresses, healing)
+    history = History(record, callers)
     access = Access(record, callers, values.book.clock)
+    refunds = Refunds(record, callers, values.book.clock)
     shown = pages(record, values.page_tokens, values.return_url)
     described = description(values.app_url)
 
@@ -138,6 +142,9 @@ def build(values: Values) -> Starlette:
             Route("/invoices", invoices.list_invoices),
             Route("/order-status/{order_id}", orders.show_status),
             Route("/orders", orders.list_orders),
+            Route("/orders/{order_id}/history", history.show),
+            Route("/refunds", refunds.create_refund, methods=["POST"]),
+            Route("/refunds/{refund_id}", refunds.show_refund),
             Route("/access", access.show_own),
             Route("/users/{user_id:path}/access", access.show_users),
             Route("/payment/success", shown.show_success),

@@ -15,8 +15,8 @@ from web.problems import Problem, unavailable
 class Callers:
     tokens: Tokens
 
-    async def identify(self, request: Request, *, scope: str | None = None) -> Caller:
-        """Raises ``Problem``. With ``scope``, the caller must have it."""
+    async def identify(self, request: Request, *, scope: str | None = None, or_scope: str | None = None) -> Caller:
+        """Raises ``Problem``. With ``scope``, the caller must have it, or the other one where that serves too."""
         token = _bearer(request)
         try:
             caller = await self.tokens.read(token)
@@ -26,7 +26,7 @@ class Callers:
             ) from None
         except KeysAway:
             raise unavailable("The keys that could verify the token cannot be reached.") from None
-        if scope is not None and scope not in caller.scopes:
+        if scope is not None and not {scope, or_scope} & caller.scopes:
             challenge = _challenge("insufficient_scope", scope=scope)
             raise Problem(403, "insufficient_scope", f"This needs the scope {scope}.", headers=challenge)
         return caller

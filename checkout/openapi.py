@@ -9,7 +9,9 @@ from payments.access import AccessReason
 from payments.failure import Action, FailureCode
 from payments.invoice import InvoiceReason, InvoiceStatus
 from payments.order import OrderStatus
+from payments.refund import RefundReason, RefundStatus
 from payments.subscription import SubscriptionStatus
+from payments.timeline import MARK, Kind
 
 Schema = dict[str, Any]
 
@@ -188,6 +190,72 @@ SCHEMAS: dict[str, Schema] = {
             "nextCursor": {**_nullable(TEXT), "description": "For the next page; null on the last one."},
         }
     ),
+    "RefundRequest": {
+        **_object(
+            {"reason": {"enum": [reason.value for reason in RefundReason]}},
+            {
+                "orderId": {**NAME, "description": "Of the payment that paid it."},
+                "paymentId": {
+                    **NAME,
+                    "description": "Ours or the gateway's: a renewal's payment, or what came beside the order's.",
+                },
+                "amount": {
+                    "type": "integer",
+                    "minimum": 1,
+                    "maximum": 2**63 - 1,
+                    "description": "Minor units; all that is left, where it is left out.",
+                },
+            },
+        ),
+        "oneOf": [{"required": ["orderId"]}, {"required": ["paymentId"]}],
+        "additionalProperties": False,
+    },
+    "History": _object(
+        {
+            **_STANDING,
+            "userId": TEXT,
+            "planId": _nullable(TEXT),
+            "gateway": _nullable(TEXT),
+            "hasAccess": {"type": "boolean"},
+            "data": _list("HistoryLine"),
+            "nextCursor": _nullable(TEXT),
+        }
+    ),
+    "HistoryLine": _object(
+        {
+            "at": {**TIME, "description": "The time that it tells."},
+            "recordedAt": {**TIME, "description": "When it was written down: the order of the lines."},
+            "kind": {"enum": [kind.value for kind in Kind]},
+            "id": ID,
+            "subject": TEXT,
+            "subjectId": _nullable(TEXT),
+            "says": {**TEXT, "description": "For people."},
+            "detail": {"type": "object", "description": "For programs; fields are only ever added."},
+        }
+    ),
+    "NewRefund": _object({"refundId": ID, "status": {"enum": [status.value for status in RefundStatus]}}),
+    "Refund": _object(
+        {
+            "refundId": ID,
+            "orderId": {**_nullable(ID), "description": "null: of a renewal's payment, or of one that no order has."},
+            "paymentId": ID,
+            "gateway": TEXT,
+            "gatewayPaymentId": TEXT,
+            "gatewayRefundId": {**_nullable(TEXT), "description": "null until the gateway has said it."},
+            "amount": AMOUNT,
+            "currency": CURRENCY,
+            "status": {"enum": [status.value for status in RefundStatus]},
+            "reason": {"enum": [reason.value for reason in RefundReason]},
+            "askedBy": {
+                "type": "string",
+                "description": "`api:` and the caller, `operator:`, `policy:`; or `gateway`, where it began there.",
+            },
+            "failure": {**_nullable(TEXT), "description": "Why it was not made; the gateway's word, for operators."},
+            "createdAt": TIME,
+            "sentAt": _nullable(TIME),
+            "settledAt": _nullable(TIME),
+        }
+    ),
     "Access": _object(
         {"planId": _nullable(TEXT), "active": {"type": "boolean"}, "until": _nullable(TIME), "reason": TEXT}
     ),
@@ -201,6 +269,7 @@ SCHEMAS: dict[str, Schema] = {
         {
             "detail": {"type": "string", "description": "For people."},
             "orderId": {**ID, "description": "Of an order that was kept although its page could not be opened."},
+            "remaining": {**AMOUNT, "description": "With `over_refund`: what can still be refunded."},
         },
     ),
 }
@@ -208,16 +277,19 @@ SCHEMAS: dict[str, Schema] = {
 #: What each refusal means, by status; the codes that a program may meet.
 PROBLEMS: dict[int, str] = {
     400: "What was sent cannot be used: `malformed_body`, `incomplete_body`, `invalid_plan`, `invalid_gateway`, "
-    "`invalid_idempotency_key`, `invalid_limit`, `invalid_cursor`.",
+    "`invalid_idempotency_key`, `idempotency_key_required`, `invalid_refund`, `invalid_amount`, `invalid_reason`, "
+    "`invalid_limit`, `invalid_cursor`.",
     401: "No token, or not a good one: `unauthenticated`, `invalid_token`.",
     403: "The token lacks a scope: `insufficient_scope`. In production, plain HTTP: `tls_required`.",
-    404: "There is none, or it is not yours: `order_not_found`, `subscription_not_found`.",
+    404: "There is none, or it is not yours: `order_not_found`, `subscription_not_found`, `payment_not_found`, "
+    "`refund_not_found`.",
     408: "The body came too slowly: `body_too_slow`.",
     409: "`key_in_use`: the first request with this key still runs. `key_reused`: it belongs to another request. "
     "`order_over`: the order that it stands for takes no payment any more. `already_subscribed`: there is one of this "
     "plan. `already_on_plan`. `trial_running`: the other plan has no trial, or you have had it. "
     "`subscription_incomplete`, `subscription_ended`: not in this state. `change_pending`: another change waits for "
-    "the gateway's answer. `gateway_cannot`: not to a subscription of this kind, or in this state; `detail` says why.",
+    "the gateway's answer. `gateway_cannot`: not to a subscription of this kind, or in this state; `detail` says why. "
+    "`over_refund`: `remaining` is all that is left. `dispute_open`: a dispute holds the money. `nothing_to_refund`.",
     413: "`body_too_large`.",
     429: "`too_many_requests` from one address.",
     502: "`gateway_refused`: the order is kept; the same key, or none, tries again.",
@@ -281,6 +353,10 @@ _PAGE = [
 _PAGING = [
     _query("limit", {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}, "Of one page."),
     _query("cursor", {"type": "string", "pattern": "^[A-Za-z0-9_-]{32}$"}, "The `nextCursor` of the page before."),
+]
+_HISTORY_PAGING = [
+    _PAGING[0],
+    _query("cursor", {"type": "string", "pattern": f"^{MARK.pattern}$"}, "The `nextCursor` of the page before."),
 ]
 _OPENED: Schema = {
     **_RATE,
@@ -431,6 +507,48 @@ PATHS: dict[str, Schema] = {
             "security": _BEARER,
             "parameters": _PAGING,
             "responses": {"200": _json("A page of them.", _ref("Orders")), **_problems(400, 401, 403, 503)},
+        }
+    },
+    "/orders/{orderId}/history": {
+        "get": {
+            "operationId": "showHistory",
+            "summary": "Everything that touched an order, the oldest first; needs the scope `support`",
+            "description": "Requests, pages, webhooks, moves with their causes, access, effects, refunds, disputes and "
+            "movements of money. Payloads, links that can be paid and e-mail addresses are left out.",
+            "security": _BEARER,
+            "parameters": [_path("orderId", TEXT, "What create-payment gave."), *_HISTORY_PAGING],
+            "responses": {
+                "200": _json("A page of its history.", _ref("History")),
+                **_problems(400, 401, 403, 404, 503),
+            },
+        }
+    },
+    "/refunds": {
+        "post": {
+            "operationId": "createRefund",
+            "summary": "Give back what an order or a payment has taken, all of it or a part; needs the scope `refunds`",
+            "description": "It is written down and sent by a worker. Without `amount` and without a key, a repeat gets "
+            "the refund that is there already; with `amount`, a key is needed.",
+            "security": _BEARER,
+            "parameters": [{**_KEY, "description": "Your own name for this refund: a repeat gets the first answer."}],
+            "requestBody": {"required": True, "content": {"application/json": {"schema": _ref("RefundRequest")}}},
+            "responses": {
+                "202": _json(
+                    "It will be asked of the gateway, or has been.",
+                    _ref("NewRefund"),
+                    {"Idempotent-Replayed": _OPENED["Idempotent-Replayed"]},
+                ),
+                **_problems(400, 401, 403, 404, 408, 409, 413, 503),
+            },
+        }
+    },
+    "/refunds/{refundId}": {
+        "get": {
+            "operationId": "showRefund",
+            "summary": "How a refund stands; needs the scope `refunds` or `support`",
+            "security": _BEARER,
+            "parameters": [_path("refundId", TEXT, "What createRefund gave.")],
+            "responses": {"200": _json("The refund.", _ref("Refund")), **_problems(401, 403, 404, 503)},
         }
     },
     "/access": {

@@ -1,8 +1,9 @@
 """Another plan for a subscription: which one it may be, and whether at once or from the next period on.
 
 What costs more a month is charged for now, and in force when that is paid; what costs less comes when what is paid for
-is used up. In a trial nothing is paid for yet, so that any change is at once; and only to a plan whose own trial the
-user has not had, or the dearest would be free to the trial's end.
+is used up, and so does a month that costs no more than the year that is. In a trial nothing is paid for yet, so that
+any change is at once; and only to a plan whose own trial the user has not had, or the dearest would be free to the
+trial's end.
 """
 
 from __future__ import annotations
@@ -99,4 +100,8 @@ def is_immediate(own: OwnSubscription, plan: Plan) -> bool:
     """Also where it is not known what is paid now: the gateway works out what is owed."""
     if own.status == SubscriptionStatus.TRIALING or own.amount is None or own.interval is None:
         return True
-    return plan.price_cents * PERIODS_A_YEAR[plan.interval or "month"] > own.amount * PERIODS_A_YEAR[own.interval]
+    a_year = plan.price_cents * PERIODS_A_YEAR[plan.interval or "month"]
+    is_dearer = a_year > own.amount * PERIODS_A_YEAR[own.interval]
+    # A month that costs no more than the year before it would be set off against that, and leave a credit: at Stripe
+    # that pays for whatever is billed to the customer next, of any plan, whose order would miss its money.
+    return is_dearer and plan.price_cents > own.amount

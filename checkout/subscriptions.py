@@ -207,6 +207,8 @@ def _refusal(why: Why, reason: str) -> Problem:
             return Problem(409, "change_pending", reason)
         case Why.TAKEN:
             return Problem(409, "already_subscribed", reason)
+        case Why.TRIAL:
+            return Problem(409, "trial_running", reason)
         case Why.GATEWAY:
             return Problem(409, "gateway_cannot", reason)
 

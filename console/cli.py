@@ -16,9 +16,12 @@ from console import development
 from console.dead import dead_app
 from console.dunning import dunning_app
 from console.events import events_app
+from console.explain import explain_app
 from console.jobs import jobs_app
+from console.movements import movements_app
 from console.options import DataDir, refuse, setting
 from console.queues import queues_app
+from console.refunds import refunds_app
 from console.sandbox import sandbox_app
 from console.status import status_app
 
@@ -34,8 +37,11 @@ plans_app = typer.Typer(help="What is for sale.", no_args_is_help=True)
 app.add_typer(plans_app, name="plans")
 # Without a name its command is ours.
 app.add_typer(status_app)
+app.add_typer(movements_app)
 app.add_typer(queues_app, name="queues")
 app.add_typer(events_app, name="events")
+app.add_typer(explain_app, name="explain")
+app.add_typer(refunds_app, name="refunds")
 app.add_typer(dead_app, name="dead")
 app.add_typer(jobs_app, name="jobs")
 app.add_typer(dunning_app, name="dunning")

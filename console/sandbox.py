@@ -15,6 +15,7 @@ from console import sandbox_tables as tables
 from console.options import AsJson, DataDir
 from console.sandbox_client import LONG_SECONDS, Json, NoSandbox, Refused, Sandbox
 from console.sandbox_faults import faults_app, shortcuts_app
+from console.sandbox_money import money_app
 from console.sandbox_words import Url, read_change, read_seconds
 from console.tables import plain, show
 
@@ -40,8 +41,9 @@ class _Said(TyperGroup):
 
 sandbox_app = typer.Typer(cls=_Said, help="The stand-in gateways: faults, time, payments.", no_args_is_help=True)
 sandbox_app.add_typer(faults_app, name="faults")
-# Without a name its commands are ours.
+# Without a name their commands are ours.
 sandbox_app.add_typer(shortcuts_app)
+sandbox_app.add_typer(money_app)
 
 
 @sandbox_app.command()

@@ -110,6 +110,13 @@ def setting_rows(settings: Json) -> list[tuple[object, ...]]:
     return [(name, json.dumps(value)) for name, value in settings.items()]
 
 
+PAYOUT_HEAD = ("payout", "amount", "currency", "status")
+
+
+def payout_row(payout: Json) -> tuple[object, ...]:
+    return payout["payout"], payout["amount"], payout["currency"], payout["status"]
+
+
 RESENT_HEAD = ("delivery", "event", "answer", "state")
 
 

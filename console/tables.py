@@ -25,6 +25,11 @@ def show_json(told: object) -> None:
     typer.echo(json.dumps(_masked(told), indent=2))
 
 
+def json_line(told: object) -> str:
+    """As ``show_json``, in one line: for lists that are too long to be held."""
+    return json.dumps(_masked(told))
+
+
 def _masked(told: object) -> object:
     match told:
         case Revealed():
@@ -83,7 +88,8 @@ def plain(value: object) -> str:
             return moment(value)
         case timedelta():
             return span(value.total_seconds())
-    return mask("".join(character if character.isprintable() else " " for character in str(value)))
+    line = "".join(character if character.isprintable() else " " for character in str(value))
+    return conceal(line) if isinstance(value, Revealed) else mask(line)
 
 
 def moment(at: datetime) -> str:

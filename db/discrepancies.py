@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -66,6 +66,32 @@ async def reopen(tx: Tx, fingerprint: str) -> bool:
         THE_CLOCK,
     )
     return opened == "UPDATE 1"
+
+
+async def cure_about_payment(tx: Tx, payment_id: UUID, kinds: Collection[str]) -> None:
+    """All of its money went back: nobody has to decide about it any more."""
+    await tx.execute(
+        """
+        UPDATE discrepancies SET state = 'resolved', closed_at = now(), closed_by = $3
+         WHERE payment_id = $1 AND kind = ANY ($2::text[]) AND state = 'open'
+        """,
+        payment_id,
+        list(kinds),
+        THE_CLOCK,
+    )
+
+
+async def reopen_about_payment(tx: Tx, payment_id: UUID, kinds: Collection[str]) -> None:
+    """Its money came back to us. What a person has closed stays closed."""
+    await tx.execute(
+        """
+        UPDATE discrepancies SET state = 'open', closed_at = NULL, closed_by = NULL, created_at = now()
+         WHERE payment_id = $1 AND kind = ANY ($2::text[]) AND closed_by = $3
+        """,
+        payment_id,
+        list(kinds),
+        THE_CLOCK,
+    )
 
 
 async def opened_at(tx: Tx, fingerprint: str) -> datetime | None:

@@ -71,6 +71,20 @@ async def add(
     return row["id"] if row else None
 
 
+async def revive(tx: Tx, idempotency_key: str) -> UUID | None:
+    """A dead one is owed again, in a new life, where what it follows was worked again; None where it is not dead."""
+    revived: UUID | None = await tx.fetchval(
+        """
+        UPDATE effects SET status = 'pending', next_attempt_at = now(), next_hint_at = now() + $2::interval
+         WHERE idempotency_key = $1 AND status = 'dead'
+        RETURNING id
+        """,
+        idempotency_key,
+        timedelta(seconds=FIRST_HINT_SECONDS),
+    )
+    return revived
+
+
 async def due_kind(tx: Tx, effect: UUID) -> str | None:
     """What kind of effect this is, if it is owed now: asked before claiming, to see whether its channel has room."""
     kind: str | None = await tx.fetchval(

@@ -24,6 +24,22 @@ async def grant_for_order(tx: Tx, *, order_id: UUID, user_id: str, plan_id: str 
     )
 
 
+async def change_for_order(tx: Tx, order_id: UUID, *, active: bool, reason: str) -> bool:
+    """What an order gives after a move of it; whether that lets somebody in, or out. One that never gave anything, or
+    that began a subscription, has no row to change."""
+    was: bool | None = await tx.fetchval(
+        """
+        UPDATE entitlements e SET active = $2, reason = $3, updated_at = now()
+          FROM entitlements before WHERE before.id = e.id AND e.order_id = $1
+        RETURNING before.active
+        """,
+        order_id,
+        active,
+        reason,
+    )
+    return was is not None and was != active
+
+
 @dataclass(frozen=True, slots=True)
 class Given:
     """What a subscription gives, as it was decided last, and when that ends without another word; None: at no time."""

@@ -17,6 +17,28 @@ class Waiting:
     at_risk: int
 
 
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Refunds of one status at one gateway, and the age of the oldest."""
+
+    gateway: str
+    status: str
+    count: int
+    oldest_seconds: float
+
+
+async def refunds_under_way(tx: Tx) -> list[UnderWay]:
+    """By the database's clock, which in production is that of business."""
+    rows = await tx.fetch(
+        """
+        SELECT gateway, status, count(*) AS count,
+               extract(epoch FROM now() - min(created_at))::float8 AS oldest_seconds
+          FROM refunds WHERE status IN ('requested', 'sent', 'pending') GROUP BY gateway, status ORDER BY 1, 2
+        """
+    )
+    return [UnderWay(**row) for row in rows]
+
+
 async def waiting_for_a_person(tx: Tx) -> list[Waiting]:
     rows = await tx.fetch(
         """

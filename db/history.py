@@ -31,14 +31,15 @@ async def write(
     cause: Cause,
     at: datetime,
     detail: Mapping[str, Any] | None = None,
-) -> None:
-    """Add one line, in the transaction of the change that it tells. ``at`` is business time."""
+) -> UUID:
+    """Add one line, in the transaction of the change that it tells; returns its id. ``at`` is business time."""
+    line = new_id()
     await tx.execute(
         """
         INSERT INTO history (id, subject, subject_id, from_status, to_status, cause, cause_id, detail, at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
         """,
-        new_id(),
+        line,
         subject,
         str(subject_id),
         from_status,
@@ -48,3 +49,4 @@ async def write(
         dict(detail or {}),
         at,
     )
+    return line

@@ -10,14 +10,14 @@ import asyncpg
 
 from db.pool import Tx
 from payments.failure import Failure, FailureCode
-from payments.invoice import Advice, Invoice, InvoiceReason, InvoiceStatus
+from payments.invoice import Advice, Invoice, InvoiceReason, InvoiceStatus, TakenBack
 from payments.money import Money
 
 #: Those that are columns of the same name and kind.
 PLAIN = tuple(
     field.name
     for field in fields(Invoice)
-    if field.name not in {"status", "reason", "due", "paid", "failure", "advice"}
+    if field.name not in {"status", "reason", "due", "paid", "failure", "advice", "taken_back"}
 )
 
 
@@ -25,7 +25,9 @@ async def of_subscription(tx: Tx, subscription_id: UUID) -> dict[UUID, Invoice]:
     """All of them, oldest first. The caller holds the subscription's lock."""
     rows = await tx.fetch(
         """
-        SELECT i.*, p.gateway_payment_id AS paid_by
+        SELECT i.*, p.gateway_payment_id AS paid_by,
+               (SELECT max(late.gateway_payment_id) FROM payments late
+                 WHERE late.invoice_id = i.id AND late.standing = 'held') AS held_by
           FROM invoices i LEFT JOIN payments p ON p.invoice_id = i.id AND p.standing = 'accepted'
          WHERE i.subscription_id = $1 ORDER BY i.created_at, i.id
         """,
@@ -44,6 +46,7 @@ def _as_invoice(row: asyncpg.Record) -> Invoice:
         if row["failure_code"]
         else None,
         advice=Advice(row["advice"]) if row["advice"] else None,
+        taken_back=TakenBack(row["taken_back"]) if row["taken_back"] else None,
         **{name: row[name] for name in PLAIN},
     )
 
@@ -91,6 +94,16 @@ async def write(tx: Tx, subscription_id: UUID, gateway: str, invoice: Invoice, *
     if written is None:
         raise RuntimeError(f"invoice {invoice.gateway_invoice_id} belongs to another subscription")
     return written
+
+
+async def note_taken_back(tx: Tx, invoice_id: UUID, taken_back: TakenBack | None) -> bool:
+    """What became of its money, as far as the policy acts on it; whether that is news."""
+    noted = await tx.execute(
+        "UPDATE invoices SET taken_back = $2, updated_at = now() WHERE id = $1 AND taken_back IS DISTINCT FROM $2",
+        invoice_id,
+        taken_back.value if taken_back else None,
+    )
+    return noted == "UPDATE 1"
 
 
 async def without_payment(tx: Tx, subscription_id: UUID) -> list[str]:

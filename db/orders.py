@@ -137,6 +137,19 @@ async def move(
         raise RuntimeError(f"order {order_id} was not {from_status} although it was locked")
 
 
+async def note_refunds(tx: Tx, order_id: UUID, *, refunded: int, gateway_refund_id: str | None) -> None:
+    """What has gone back of its money in all, and by which refund last. The caller holds the lock."""
+    await tx.execute(
+        """
+        UPDATE orders SET amount_refunded = $2, refund_id = $3, updated_at = now()
+         WHERE id = $1 AND (amount_refunded, coalesce(refund_id, '')) IS DISTINCT FROM ($2, coalesce($3, ''))
+        """,
+        order_id,
+        refunded,
+        gateway_refund_id,
+    )
+
+
 async def note_failure(tx: Tx, order_id: UUID, failure_code: str) -> None:
     """A declined attempt: shown to the customer, who may try again; or told late, of an order that was given up."""
     await tx.execute(

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import asyncpg
+
 from db.pool import Tx
 from payments.failure import Failure
 from payments.money import Money
 from payments.payment import Payment, PaymentStatus, Sighting, Standing
 
+_PAYMENT = """
+    SELECT gateway_payment_id, amount, currency, status, standing, amount_refunded,
+           EXISTS (SELECT FROM disputes d WHERE d.payment_id = payments.id AND holds_money(d)) AS is_disputed
+      FROM payments
+"""
+
 
 async def of_order(tx: Tx, order_id: UUID) -> tuple[Payment, ...]:
     """All that is known of an order's payments, oldest first."""
-    rows = await tx.fetch(
-        """
-        SELECT gateway_payment_id, amount, currency, status, standing
-          FROM payments WHERE order_id = $1 ORDER BY created_at, id
-        """,
-        order_id,
-    )
-    return tuple(
-        Payment(
-            gateway_payment_id=row["gateway_payment_id"],
-            amount=Money(row["amount"], row["currency"]),
-            status=PaymentStatus(row["status"]),
-            standing=Standing(row["standing"]) if row["standing"] else None,
-        )
-        for row in rows
+    rows = await tx.fetch(_PAYMENT + "WHERE order_id = $1 ORDER BY created_at, id", order_id)
+    return tuple(map(_as_payment, rows))
+
+
+async def of_invoice(tx: Tx, invoice_id: UUID) -> tuple[Payment, ...]:
+    rows = await tx.fetch(_PAYMENT + "WHERE invoice_id = $1 ORDER BY created_at, id", invoice_id)
+    return tuple(map(_as_payment, rows))
+
+
+def _as_payment(row: asyncpg.Record) -> Payment:
+    return Payment(
+        gateway_payment_id=row["gateway_payment_id"],
+        amount=Money(row["amount"], row["currency"]),
+        status=PaymentStatus(row["status"]),
+        standing=Standing(row["standing"]) if row["standing"] else None,
+        refunded=row["amount_refunded"],
+        is_disputed=row["is_disputed"],
     )
 
 
@@ -111,6 +121,18 @@ async def record(
         invoice_id,
     )
     return row["id"] if row else None
+
+
+async def hold(tx: Tx, payment: UUID, invoice_id: UUID) -> None:
+    """An invoice's money that was accepted, and is found to have come too late: it waits for a person."""
+    await tx.execute(
+        """
+        UPDATE payments SET standing = 'held', updated_at = now()
+         WHERE id = $1 AND invoice_id = $2 AND order_id IS NULL AND standing = 'accepted'
+        """,
+        payment,
+        invoice_id,
+    )
 
 
 async def tie_to_invoice(tx: Tx, payment: UUID, invoice_id: UUID) -> None:

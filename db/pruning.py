@@ -91,6 +91,19 @@ async def forget_attempts(tx: Tx, limit: int) -> int:
     )
 
 
+async def forget_calls(tx: Tx, limit: int) -> int:
+    """The gateways' names of our calls after 90 days: their logs go back no further."""
+    return _count(
+        await tx.execute(
+            """
+            DELETE FROM gateway_calls WHERE id IN (
+                SELECT id FROM gateway_calls WHERE at < now() - interval '90 days' ORDER BY at LIMIT $1)
+            """,
+            limit,
+        )
+    )
+
+
 async def forget_workers(tx: Tx, limit: int) -> int:
     """Worker processes that have not been heard of for a week."""
     return _count(

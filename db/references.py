@@ -31,6 +31,21 @@ async def find_orders(tx: Tx, gateway: str, *, objects: Sequence[str], order_ids
     return {row["id"] for row in rows}
 
 
+async def are_known(tx: Tx, gateway: str, objects: Sequence[str]) -> bool:
+    """Whether one of them is a payment of ours, or was learnt for an order."""
+    if not objects:
+        return False
+    known: bool = await tx.fetchval(
+        """
+        SELECT EXISTS (SELECT FROM gateway_references WHERE gateway = $1 AND reference = ANY ($2::text[]))
+            OR EXISTS (SELECT FROM payments WHERE gateway = $1 AND gateway_payment_id = ANY ($2::text[]))
+        """,
+        gateway,
+        list(objects),
+    )
+    return known
+
+
 async def store(tx: Tx, gateway: str, order: UUID, objects: Sequence[str]) -> None:
     """Remember that these gateway objects belong to the order; a trigger wakes the events that waited for one."""
     await tx.execute(

@@ -91,14 +91,23 @@ async def find_open(tx: Tx, user_id: str, plan_id: str, *, but: UUID | None = No
 
 async def has_had_trial(tx: Tx, user_id: str, plan_id: str, *, but: UUID | None = None) -> bool:
     """Whether a trial of this plan has been this user's, at whichever gateway, or may be yet: of a subscription that
-    began with the plan or went over to it. One whose page nobody paid has used none up."""
+    began with the plan, or went over to it in its trial. One whose page nobody paid has used none up."""
     found: bool = await tx.fetchval(
         """
         SELECT EXISTS (
             SELECT FROM subscriptions s LEFT JOIN orders o ON o.id = s.order_id
-             WHERE s.user_id = $1 AND $2 IN (o.plan_id, s.plan_id) AND s.trial_days > 0 AND s.id IS DISTINCT FROM $3
-               AND (s.status NOT IN ('cancelled', 'expired')
-                    OR o.id IS NULL OR o.status IN ('paid', 'refunded', 'disputed')))
+             WHERE s.user_id = $1 AND s.id IS DISTINCT FROM $3
+               AND ((coalesce(o.plan_id, s.plan_id) = $2 AND s.trial_days > 0
+                     AND (s.status NOT IN ('cancelled', 'expired')
+                          OR o.id IS NULL OR o.status IN ('paid', 'refunded', 'disputed')))
+                    OR EXISTS (
+                        SELECT FROM history h
+                         WHERE h.subject = 'subscription' AND h.subject_id = s.id::text
+                           AND h.to_status = 'trialing' AND h.detail ->> 'plan' = $2)
+                    OR (s.status = 'trialing' AND (s.pending_plan_id = $2 OR EXISTS (
+                        SELECT FROM subscription_requests r
+                         WHERE r.subscription_id = s.id AND r.status IN ('intended', 'unknown')
+                           AND r.request ->> 'planId' = $2)))))
         """,
         user_id,
         plan_id,
@@ -216,7 +225,8 @@ async def write(
     """What the rules have made of it. ``at`` is business time.
 
     Guarded by the version, although the lock already holds it: said twice, on two paths. A gateway may bring somebody
-    to a second subscription of a plan, by a change there; that is a fact, and our limit is for what we sell.
+    to a second subscription of a plan, by a change there; that is a fact, and our limit is for what we sell. The pauses
+    between recovery's looks begin anew with a new status or period: they were about the one before.
     """
     told = after.snapshot or Snapshot("", after.status)
     written = await tx.execute(
@@ -237,6 +247,10 @@ async def write(
                        SELECT FROM subscriptions other
                         WHERE other.user_id = s.user_id AND other.plan_id = $16 AND other.id <> s.id
                           AND other.exclusive AND other.status NOT IN ('cancelled', 'expired')) END,
+               looks = CASE WHEN (s.status, s.current_period_end) IS NOT DISTINCT FROM ($3::text, $8::timestamptz)
+                            THEN s.looks ELSE 0 END,
+               next_look_at = CASE WHEN (s.status, s.current_period_end) IS NOT DISTINCT FROM ($3, $8)
+                                   THEN s.next_look_at ELSE '-infinity' END,
                told_at = $15, is_settled = $18, next_step_at = $19, version = s.version + 1, updated_at = now()
          WHERE s.id = $1 AND s.version = $2
         """,

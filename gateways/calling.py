@@ -17,6 +17,7 @@ import httpx
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
+from gateways.calls import Call, listen
 from gateways.client import Doubt, Patience, Refusal, Refused, Unknown
 from gateways.gateway import Json, TranslationError
 from gateways.pacing import Bucket
@@ -161,14 +162,16 @@ class Line:
         return _lack(state).retry_after_seconds + jitter(state)
 
     def _write(self, operation: str, outcome: str, request_id: str | None, began: float) -> None:
+        milliseconds = round((time.monotonic() - began) * 1000)
         log.info(
             "gateway.called",
             gateway=self.gateway,
             operation=operation,
             outcome=str(outcome),
             request_id=request_id,
-            duration_ms=round((time.monotonic() - began) * 1000),
+            duration_ms=milliseconds,
         )
+        listen(Call(self.gateway, operation, str(outcome), request_id, milliseconds))
 
 
 def told(answer: Answer | Denial | Unknown, read: Callable[[Json], Read]) -> Read | Refused | Unknown:

@@ -15,6 +15,7 @@ from typing import Protocol
 from gateways.gateway import Json, Unhandled
 from payments.events import Observed
 from payments.money import Money
+from payments.refund import RefundReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +213,71 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
+class RefundRequest:
+    """A refund as a gateway is asked for it: frozen with its row, the same for every repeat.
+
+    ``refund_id`` and ``order_id`` are ours and go along as metadata; ``gateway_payment_id`` is whose money goes back.
+    """
+
+    refund_id: str
+    order_id: str | None
+    gateway_payment_id: str
+    amount: Money
+    reason: RefundReason
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class RefundState:
+    """A refund as the gateway holds it now: ``observed`` tells a ``RefundTold``, as its webhook would."""
+
+    id: str
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutState:
+    """A payout to our bank as the gateway holds it now: ``observed`` tells a ``PayoutTold``, as its webhook would."""
+
+    id: str
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
+class MoneyState:
+    """All that went back of one payment, or is on its way, as the gateway holds it now.
+
+    ``observed``: a ``RefundTold`` for each refund and a ``DisputeTold`` for each dispute that it lists for the payment,
+    and at last the ``RefundsTotalled`` of the payment itself, where the gateway keeps a running total.
+    """
+
+    observed: tuple[Observed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DisputeState:
+    """A dispute as the gateway holds it now: ``observed`` tells a ``DisputeTold``."""
+
+    id: str
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
+class PayoutPart:
+    """One line of a payout: ``minor`` is signed and before ``fee_minor``, which the gateway keeps.
+
+    ``names`` are the gateway's own ids of what moved (payment, charge, refund, dispute), most telling first.
+    """
+
+    id: str
+    kind: str
+    names: tuple[str, ...]
+    minor: int
+    fee_minor: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where the gateway sends its webhooks, as it says itself. ``event_types`` may hold ``*``, which is every type."""
 
@@ -338,6 +404,52 @@ class Client(Protocol):
     ) -> AsyncIterator[SubscriptionState | Refused | Unknown]:
         """Every subscription created from ``since`` to before ``until``, ended ones too; ends as ``list_payments``
         does. Invoices are left out: the list tells how subscriptions are, not how they came there."""
+        ...
+
+    async def create_refund(
+        self, request: RefundRequest, idempotency_key: str, patience: Patience = BACKGROUND
+    ) -> RefundState | Gone | Refused | Unknown:
+        """Give the money back, or find what this request has already given back. The same key with every repeat: a lost
+        answer is looked for (``find_refund``) before it is asked for again, and never under another key."""
+        ...
+
+    async def find_refund(
+        self, request: RefundRequest, patience: Patience = BACKGROUND
+    ) -> RefundState | Absent | Gone | Refused | Unknown:
+        """The refund that this request has made, found among those of its payment by our id."""
+        ...
+
+    async def fetch_money_back(
+        self, payment_id: str, patience: Patience = BACKGROUND
+    ) -> MoneyState | Gone | Refused | Unknown: ...
+
+    async def fetch_dispute(
+        self, dispute_id: str, patience: Patience = BACKGROUND
+    ) -> DisputeState | Gone | Refused | Unknown: ...
+
+    def list_refunds(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND
+    ) -> AsyncIterator[RefundState | Unhandled | Refused | Unknown]:
+        """Every refund created from ``since`` to before ``until``, whoever asked for it; ends as ``list_payments``
+        does. ``Unhandled`` is one that cannot be read, and hides no other."""
+        ...
+
+    def list_disputes(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND
+    ) -> AsyncIterator[DisputeState | Unhandled | Refused | Unknown]:
+        """The same of disputes."""
+        ...
+
+    def list_payouts(
+        self, since: datetime, until: datetime, patience: Patience = BACKGROUND
+    ) -> AsyncIterator[PayoutState | Unhandled | Refused | Unknown]:
+        """The same of payouts to our bank."""
+        ...
+
+    def list_payout_parts(
+        self, payout_id: str, patience: Patience = BACKGROUND
+    ) -> AsyncIterator[PayoutPart | Refused | Unknown]:
+        """What one payout consists of; ends as ``list_payments`` does."""
         ...
 
     def list_events(

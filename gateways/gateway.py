@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 from payments.events import Observed
 
@@ -74,10 +74,13 @@ class Unhandled:
     ``unhandled_type``: we have no handler for this type; ``unreadable``: it is not shaped like anything we know;
     ``not_a_sale``: a hosted page that only keeps a card; ``not_of_a_subscription``: an invoice that somebody wrote by
     hand; ``told_by_its_invoice``: a payment of an invoice or of a mandate, whose meaning the events of the invoice or
-    of the subscription tell.
+    of the subscription tell; ``never_captured``: a refund of what was promised and never taken.
+
+    ``names`` are those of an ``unreadable`` one: what is about money of ours is for a person, whoever made it.
     """
 
     reason: str
+    names: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,12 @@ class TranslationError(Exception):
 Verify = Callable[[Headers, bytes, Sequence[Secret], float], Verified | Rejected]
 
 
+class DisputeUrl(Protocol):
+    """The page of the gateway's dashboard on which a person answers a dispute. ``livemode`` None: not known."""
+
+    def __call__(self, dispute_id: str, *, livemode: bool | None) -> str: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """One provider.
@@ -108,6 +117,7 @@ class Gateway:
     ``is_redelivery(first, second)`` says whether two bodies under one event id are the same event told twice.
     ``translate(event)`` gives the fact in our words. It never raises but ``TranslationError``.
     ``event_types`` are the types in which it finds one.
+    ``dispute_url(dispute_id, livemode=...)`` leads to where evidence is given, or the dispute accepted: never by us.
     ``signature_headers`` are kept with the event as evidence; ``signs_event_id`` says whether the id is in the signed
     bytes (Razorpay's is not).
     """
@@ -120,3 +130,4 @@ class Gateway:
     is_redelivery: Callable[[Json, Json], bool]
     translate: Callable[[Json], Observed | Unhandled | Elsewhere]
     event_types: frozenset[str]
+    dispute_url: DisputeUrl

@@ -9,7 +9,7 @@ from typing import TypeVar
 from uuid import UUID
 
 from gateways.gateway import Json, TranslationError, Unhandled
-from payments.events import Event, Observed, References, SubscriptionTold
+from payments.events import DisputeTold, Event, Observed, References, SubscriptionTold
 
 Value = TypeVar("Value")
 
@@ -37,6 +37,14 @@ def confirm(told: Json, name: str, *allowed: object) -> None:
         raise Unreadable(f"{name} contradicts the event's type")
 
 
+def read_or_leave(read: Callable[[Json], Value], listed: Json) -> Value | Unhandled:
+    """One of many in a list: what cannot be read of it must not keep the others from us."""
+    try:
+        return read(listed)
+    except (Unreadable, TranslationError):
+        return Unhandled("unreadable")
+
+
 def observe(
     gateway: str, event_type: str, references: References, read: Callable[[], Event], at: datetime | None = None
 ) -> Observed | Unhandled:
@@ -44,21 +52,25 @@ def observe(
     money may disturb a person.
 
     Raises ``TranslationError`` for an event that may name an order of ours (F22); samples and other applications'
-    events that lack the same fields are ``unreadable``.
+    events that lack the same fields are ``unreadable``, and bear the names by which money of ours is still known.
     """
     try:
         return Observed(gateway, references, _dated(read(), at))
     except Unreadable as lack:
         if could_be_ours(references):
             raise TranslationError(f"{event_type}: {lack}") from None
-        return Unhandled("unreadable")
+        return Unhandled("unreadable", references.objects)
 
 
 def _dated(event: Event, at: datetime | None) -> Event:
     """A telling that says nothing by itself is a reason to look, and stays without a time."""
-    if not isinstance(event, SubscriptionTold) or event == SubscriptionTold(told_at=None):
-        return event
-    return replace(event, told_at=at)
+    match event:
+        case DisputeTold():
+            return replace(event, told_at=at)
+        case SubscriptionTold() if event != SubscriptionTold(told_at=None):
+            return replace(event, told_at=at)
+        case _:
+            return event
 
 
 def could_be_ours(references: References) -> bool:

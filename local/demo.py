@@ -23,7 +23,7 @@ from rich.table import Table
 from console import development
 from db.pool import open_pool
 from local import ports
-from local.tour import RENEWS, TRIES, Tour, until
+from local.tour import HOUR_SECONDS, RENEWS, TRIES, Tour, until
 
 #: Two of the sandbox's cards; every other number but its test cards is refused.
 PAYS, NO_FUNDS = "4242424242424242", "4000000000009995"
@@ -65,7 +65,7 @@ async def declined_then_paid(tour: Tour) -> Seen:
 async def left_to_expire(tour: Tour) -> Seen:
     """Stripe: the customer leaves, and the session expires"""
     order, _ = await tour.buy("stripe")
-    await tour.wait(3600)
+    await tour.wait(HOUR_SECONDS)
     return [(await until(lambda: tour.order(order), "cancelled"), "cancelled")]
 
 
@@ -103,6 +103,40 @@ async def failed_then_restored(tour: Tour) -> Seen:
     outcome = await tour.pay_what_is_open(anna, PAYS)
     restored = await until(lambda: tour.subscription(anna), twice)
     return [(first, once), (failed, suspended), (outcome, "paid"), (restored, twice)]
+
+
+async def given_back(tour: Tour) -> Seen:
+    """Razorpay: refunded by the application; the gateway confirms, and access ends"""
+    order, session = await tour.buy("razorpay")
+    await tour.pay(session, PAYS)
+    paid = await until(lambda: tour.order(order), PAID)
+    answer = await tour.give_back(order)
+    refunded = "refunded, 6 of 6 effects sent"
+    return [(paid, PAID), (str(answer), "202"), (await until(lambda: tour.order(order), refunded), refunded)]
+
+
+async def disputed_and_won(tour: Tour) -> Seen:
+    """Stripe: a bank takes the money and access with it; the dispute is won"""
+    order, session = await tour.buy("stripe")
+    await tour.pay(session, PAYS)
+    paid = await until(lambda: tour.order(order), PAID)
+    taken, restored = "disputed, 5 of 5 effects sent", "paid, access, 7 of 7 effects sent"
+    await tour.have_the_bank(session, "funds_withdrawn")
+    held = await until(lambda: tour.order(order), taken)
+    await tour.have_the_bank(session, "won")
+    return [(paid, PAID), (held, taken), (await until(lambda: tour.order(order), restored), restored)]
+
+
+async def recovered(tour: Tour) -> Seen:
+    """Razorpay: every webhook is lost, and recovery finds the payment"""
+    await tour.lose_webhooks(rate=1)
+    order, session = await tour.buy("razorpay")
+    outcome = await tour.pay(session, PAYS)
+    await tour.wait(HOUR_SECONDS + 60)
+    await tour.run_job("recover_orphans")
+    found = await until(lambda: tour.order(order), PAID)
+    await tour.lose_webhooks(rate=0)
+    return [(outcome, "paid"), (found, PAID)]
 
 
 async def paid_once(tour: Tour) -> Seen:
@@ -200,6 +234,9 @@ SCENARIOS: list[Callable[[Tour], Awaitable[Seen]]] = [
     tried_then_charged,
     renewed,
     failed_then_restored,
+    given_back,
+    disputed_and_won,
+    recovered,
     paid_once,
     eight_at_once,
     told_twice,
@@ -245,7 +282,7 @@ async def run(data_dir: Path) -> bool:
         httpx.AsyncClient(base_url=running["sandbox"], timeout=30) as sandbox,
     ):
         secret = development.read(data_dir / development.FILE)["AUTH_JWT_SECRET"]
-        tour = Tour(pool, http, {**running["secrets"], "auth_jwt": secret}, counter, sandbox)
+        tour = Tour(pool, http, {**running["secrets"], "auth_jwt": secret}, counter, sandbox, data_dir)
         for scenario in SCENARIOS:
             seen = await scenario(tour)
             right = all(actual == wanted for actual, wanted in seen)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -49,6 +51,7 @@ class Tour:
     secrets: dict[str, str]
     counter: httpx.AsyncClient
     sandbox: httpx.AsyncClient
+    data_dir: Path
 
     async def place_order(self) -> UUID:
         async with self.pool.acquire() as connection, connection.transaction():
@@ -123,13 +126,34 @@ class Tour:
         answer = await self.sandbox.post("/_control/pay", json={"session": session_id, "card": card})
         return str(answer.raise_for_status().json()["outcome"])
 
+    async def give_back(self, order_id: UUID) -> int:
+        """As the application's backend does, by its own token; returns the HTTP status of the answer."""
+        wish = {"orderId": str(order_id), "reason": "requested_by_customer"}
+        answer = await self.counter.post("/refunds", json=wish, headers=self._bearer("refunds"))
+        return answer.status_code
+
+    async def have_the_bank(self, session_id: str, stage: str) -> None:
+        """What a customer's bank does with what they have paid on this page."""
+        order = {"payment": session_id, "stage": stage}
+        (await self.sandbox.post("/_control/dispute", json=order)).raise_for_status()
+
+    async def lose_webhooks(self, *, rate: float) -> None:
+        """So many of them never leave the gateways from now on."""
+        (await self.sandbox.post("/_control/faults", json={"drop": rate} if rate else {})).raise_for_status()
+
+    async def run_job(self, name: str) -> None:
+        """As an operator does; if the clock is at it this moment, it is done all the same."""
+        words = ("-m", "local", "jobs", "run", name, "--data-dir", str(self.data_dir))
+        job = await asyncio.create_subprocess_exec(sys.executable, *words, stdout=asyncio.subprocess.DEVNULL)
+        await job.wait()
+
     async def wait(self, seconds: int) -> None:
         """Let time pass, for the gateways and for us."""
         (await self.sandbox.post("/_control/clock", json={"advance": seconds})).raise_for_status()
 
-    def _bearer(self) -> dict[str, str]:
+    def _bearer(self, *scopes: str) -> dict[str, str]:
         """Of somebody new."""
-        caller = Caller(f"demo-{uuid4()}", "demo@example.com", frozenset())
+        caller = Caller(f"demo-{uuid4()}", "demo@example.com", frozenset(scopes))
         token = issue(self.secrets["auth_jwt"].encode(), caller, lifetime_seconds=600)
         return {"Authorization": f"Bearer {token}"}
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from payments.dunning import Policy
+from payments.invoice import TakenBack
 from payments.snapshot import ENDED, NEVER, SubscriptionStatus
 
 
@@ -20,6 +21,8 @@ class AccessReason(StrEnum):
     CANCELLED = "cancelled"
     ENDED = "ended"  # its time is over, and no renewal came
     INCOMPLETE = "incomplete"
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,7 @@ class Claim:
 
     ``paid_until`` is what accepted invoices say, ``trial_end`` that of a trial which was sold; without either there is
     nothing to claim. ``ends_at``: it is set to end then. ``failing_since``: its renewal failed first then.
+    ``taken_back``: so the money of its newest period went, which would have been paid until ``taken_back_until``.
     """
 
     status: SubscriptionStatus
@@ -49,6 +53,8 @@ class Claim:
     ends_at: datetime | None = None
     ended_at: datetime | None = None
     failing_since: datetime | None = None
+    taken_back: TakenBack | None = None
+    taken_back_until: datetime | None = None
 
     @property
     def covered_until(self) -> datetime | None:
@@ -61,6 +67,8 @@ def decide_access(claim: Claim, policy: Policy, now: datetime) -> Access:
     covered = claim.covered_until
     if claim.status in ENDED:
         return _after_its_end(claim, now)
+    if claim.taken_back is not None and (covered is None or now >= covered):
+        return Access(active=False, until=covered, reason=AccessReason(claim.taken_back.value))
     if covered is None:
         return NONE_YET
     if claim.status is SubscriptionStatus.PAUSED:

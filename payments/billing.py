@@ -52,9 +52,11 @@ def book(known: Invoice | None, told: InvoiceSighting, terms: Terms, price: Mone
 
 
 def _taken(invoice: Invoice, told: InvoiceSighting, terms: Terms) -> Taken | None:
-    """The money that it names, unless we have accepted it before."""
+    """The money that it names, unless we have accepted or held it before."""
     payment = told.payment
-    if payment is None or told.status is not InvoiceStatus.PAID or payment.gateway_payment_id == invoice.paid_by:
+    if payment is None or told.status is not InvoiceStatus.PAID:
+        return None
+    if payment.gateway_payment_id in {invoice.paid_by, invoice.held_by}:
         return None
     if not terms.accepts(invoice):
         return Taken(payment, Standing.MISMATCHED, invoice.gateway_invoice_id)

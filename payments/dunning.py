@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from itertools import pairwise
 from typing import Any
 
-from payments.invoice import Invoice
+from payments.invoice import Invoice, TakenBack
 from payments.money import Money
 from payments.occurrence import Occurrence, Owed
 from payments.snapshot import ENDED, Snapshot, SubscriptionStatus
@@ -27,13 +28,22 @@ class PolicyError(ValueError):
     """A field of the policy is wrong. The message names it, and says what it takes."""
 
 
+class Period(StrEnum):
+    """What becomes of the period of an invoice whose money is gone."""
+
+    REVOKE = "revoke"
+    SUSPEND = "suspend"
+    KEEP = "keep"
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """``dunning.toml``, read. None: never.
 
     ``suspend_after``, ``remind_after`` and ``cancel_after`` count from a renewal's first failed attempt, of which the
     customer is told at once in any case (F89). ``grace`` is for a renewal of which nobody has told anything yet.
-    ``pause_keeps_paid_time``: a paused subscription gives access until the end of what is paid.
+    ``pause_keeps_paid_time``: a paused subscription gives access until the end of what is paid. ``refunded_invoice``,
+    ``disputed_invoice``: what becomes of the period of an invoice whose money is all gone, or held by a dispute.
     """
 
     suspend_after: timedelta | None = timedelta(0)
@@ -43,6 +53,13 @@ class Policy:
     pause_keeps_paid_time: bool = True
     trial_notice: timedelta | None = timedelta(days=3)
     renewal_notice: timedelta | None = timedelta(days=7)
+    refunded_invoice: Period = Period.REVOKE
+    disputed_invoice: Period = Period.SUSPEND
+
+    def acts_on(self, ways: Iterable[TakenBack]) -> TakenBack | None:
+        """The first of them that ends the period; the period goes on only where the policy keeps it for each."""
+        policies = {TakenBack.REFUNDED: self.refunded_invoice, TakenBack.DISPUTED: self.disputed_invoice}
+        return next((how for how in ways if policies[how] is not Period.KEEP), None)
 
 
 DEFAULT = Policy()
@@ -164,6 +181,16 @@ def _yes_or_no(name: str, told: object) -> bool:
     return told
 
 
+def _one_of(*choices: Period) -> Callable[[str, object], Period]:
+    def read(name: str, told: object) -> Period:
+        found = next((choice for choice in choices if choice == told), None)
+        if found is None:
+            raise PolicyError(f"{name} takes {' or '.join(choices)}")
+        return found
+
+    return read
+
+
 def _whole(name: str, told: object, most: int) -> int:
     if isinstance(told, bool) or not isinstance(told, int) or not 0 <= told <= most:
         raise PolicyError(f"{name} takes a whole number from 0 to {most}")
@@ -179,4 +206,6 @@ FIELDS: dict[str, tuple[str, Callable[[str, object], Any]]] = {
     "pause_keeps_paid_time": ("pause_keeps_paid_time", _yes_or_no),
     "trial_notice_days": ("trial_notice", _days_or_never),
     "renewal_notice_days": ("renewal_notice", _days_or_never),
+    "refunded_invoice": ("refunded_invoice", _one_of(Period.REVOKE, Period.KEEP)),
+    "disputed_invoice": ("disputed_invoice", _one_of(Period.SUSPEND, Period.KEEP)),
 }

@@ -15,6 +15,8 @@ class EffectKind(StrEnum):
     ANALYTICS_PAYMENT_COMPLETED = "analytics.payment_completed"
     NOTIFY_PAYMENT_COMPLETED = "notify.payment.completed"
     GATEWAY_CAPTURE_PAYMENT = "gateway.capture_payment"
+    GATEWAY_REFUND_PAYMENT = "gateway.refund_payment"
+    GATEWAY_MATCH_PAYOUT = "gateway.match_payout"
 
     MAIL_SUBSCRIPTION_STARTED = "mail.subscription_started"
     MAIL_SUBSCRIPTION_TRIAL_ENDING = "mail.subscription_trial_ending"
@@ -48,6 +50,13 @@ class EffectKind(StrEnum):
     GATEWAY_READ_SUBSCRIPTION = "gateway.read_subscription"
     GATEWAY_CANCEL_SUBSCRIPTION = "gateway.cancel_subscription"
     GATEWAY_FETCH_EVENT = "gateway.fetch_event"
+
+    MAIL_REFUND_SUCCEEDED = "mail.refund_succeeded"
+    NOTIFY_REFUND_SUCCEEDED = "notify.refund.succeeded"
+    NOTIFY_REFUND_FAILED = "notify.refund.failed"
+    NOTIFY_DISPUTE_OPENED = "notify.dispute.opened"
+    NOTIFY_DISPUTE_CLOSED = "notify.dispute.closed"
+    GATEWAY_READ_MONEY_BACK = "gateway.read_money_back"
 
 
 #: What follows an order's move into a status. Unique per (kind, order) in the table, so a return to paid repeats none.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -16,6 +16,13 @@ class InvoiceStatus(StrEnum):
     UNCOLLECTIBLE = "uncollectible"  # given up by the gateway; may still be paid
     VOID = "void"  # taken back: nothing is owed
     PAID = "paid"  # the end of it, with money or without (an invoice over 0)
+
+
+class TakenBack(StrEnum):
+    """Why money that was accepted pays for nothing any more."""
+
+    REFUNDED = "refunded"
+    DISPUTED = "disputed"
 
 
 #: How far each status has come. An invoice only ever advances: gateways repeat themselves, out of order.
@@ -98,8 +105,10 @@ class Invoice:
     """An invoice as recorded. ``failing_since`` is when we first heard of a failed attempt, ``paid_at`` of its payment;
     business time. A step that cannot be taken back counts from what we knew: an outage of ours costs nobody a day.
 
-    ``paid_by`` is the gateway's id of the payment that was accepted for it, once that is recorded. ``price_id`` is what
-    it was billed by when it was told first: the subscription may have gone over to another since.
+    ``paid_by`` is the gateway's id of the payment that was accepted for it, once that is recorded; ``held_by`` is that
+    of one that came after the subscription's end, and waits for a person: whether it was accepted until then is no part
+    of what an invoice is. ``taken_back``: its money is gone, and by policy it gives its period no more. ``price_id`` is
+    what it was billed by when it was told first: the subscription may have gone over to another since.
     """
 
     gateway_invoice_id: str
@@ -118,7 +127,9 @@ class Invoice:
     failing_since: datetime | None = None
     paid_at: datetime | None = None
     paid_by: str | None = None
+    taken_back: TakenBack | None = None
     price_id: str | None = None
+    held_by: str | None = field(default=None, compare=False)
 
     @property
     def is_failing(self) -> bool:

@@ -41,6 +41,30 @@ class Money:
         return f"{self.minor} {self.currency}"
 
 
+@dataclass(frozen=True, slots=True, order=False)
+class Flow:
+    """Money with its direction: above 0 it comes to us, below 0 it leaves us. Sums of it may end on either side."""
+
+    minor: int
+    currency: str
+
+    @classmethod
+    def to_us(cls, money: Money) -> Flow:
+        return cls(money.minor, money.currency)
+
+    @classmethod
+    def from_us(cls, money: Money) -> Flow:
+        return cls(-money.minor, money.currency)
+
+    def __add__(self, other: Flow) -> Flow:
+        if other.currency != self.currency:
+            raise MoneyError(f"cannot add {other.currency} to {self.currency}")
+        return Flow(self.minor + other.minor, self.currency)
+
+    def __str__(self) -> str:
+        return f"{self.minor:+} {self.currency}"
+
+
 def written(minor: int, currency: str, *, exponent: int) -> str:
     """The amount as people write it, ``19.90 USD``; exact, by integer arithmetic alone."""
     if exponent == 0:

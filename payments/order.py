@@ -1,8 +1,8 @@
 """The order's rules: which moves exist, and what one event does to one order. Everything else carries this out.
 
 The one question is asked by ``decide``: given what we hold and what the gateway says, what is the next line in the
-book? Its answers are a closed list (Move, Record, Capture, Surplus, Mismatch, Held, Early, Stale); "already done" is
-one of them, not an error.
+book? Its answers are a closed list (Move, Record, Capture, Surplus, Mismatch, Held, Returned, Early, Stale); "already
+done" is one of them, not an error.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from payments.events import (
     PaymentSucceeded,
 )
 from payments.failure import Failure
+from payments.invoice import TakenBack
 from payments.money import Money
-from payments.payment import Payment, PaymentStatus, Standing
+from payments.payment import COUNTED, Payment, PaymentStatus, Standing, taken_back
 
 
 class OrderStatus(StrEnum):
@@ -60,6 +61,7 @@ class LateSuccess(StrEnum):
     """What becomes of money that arrives after we gave the order up (setting ``LATE_SUCCESS``)."""
 
     FULFIL = "fulfil"
+    REFUND = "refund"
     HOLD = "hold"
 
 
@@ -91,7 +93,8 @@ class Order:
     @property
     def has_unreviewed_money(self) -> bool:
         """Money was taken that does not count until a person accepts it."""
-        return any(p.standing in (Standing.MISMATCHED, Standing.HELD) for p in self.payments)
+        uncounted = (p for p in self.payments if p.standing in (Standing.MISMATCHED, Standing.HELD))
+        return any(not p.is_wholly_refunded for p in uncounted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +143,13 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """The right money, after we gave up, under the policy ``refund``: recorded, and sent back."""
+
+    paid: Money
+
+
+@dataclass(frozen=True, slots=True)
 class Early:
     """What this event builds on has not reached us. It comes back later."""
 
@@ -153,7 +163,7 @@ class Stale:
     reason: str
 
 
-Outcome = Move | Record | Capture | Surplus | Mismatch | Held | Early | Stale
+Outcome = Move | Record | Capture | Surplus | Mismatch | Held | Returned | Early | Stale
 
 
 def decide(order: Order, event: OrderEvent, late_success: LateSuccess = LateSuccess.FULFIL) -> Outcome:
@@ -183,16 +193,29 @@ def _decide_success(order: Order, event: PaymentSucceeded, late_success: LateSuc
     if event.payment_id is None and event.paid.minor > 0 and not order.begins_subscription:
         return Early("the gateway has not named the payment yet")
     if settled:
-        return _decide_further_money(order, event)
+        return _decide_further_money(order, event, late_success)
     if event.paid != order.expected:
         return Mismatch(order.expected, event.paid)
-    if _is_late(order) and (late_success is not LateSuccess.FULFIL or order.replaced):
-        return Held(event.paid)
+    if not _is_late(order):
+        return Move(OrderStatus.PAID)
+    return _decide_late_money(order, event.paid, late_success)
+
+
+def _decide_late_money(order: Order, paid: Money, late_success: LateSuccess) -> Outcome:
+    """What has begun a subscription is not sent back by itself: its gateway would bill the next period all the same."""
+    if late_success is LateSuccess.REFUND and paid.minor > 0 and not order.begins_subscription:
+        return Returned(paid)
+    if late_success is not LateSuccess.FULFIL or order.replaced:
+        return Held(paid)
     return Move(OrderStatus.PAID)
 
 
-def _decide_further_money(order: Order, event: PaymentSucceeded) -> Outcome:
-    was_named = any(payment.standing is Standing.ACCEPTED for payment in order.payments)
+def _decide_further_money(order: Order, event: PaymentSucceeded, late_success: LateSuccess) -> Outcome:
+    standings = {payment.standing for payment in order.payments}
+    was_named = Standing.ACCEPTED in standings
+    if not was_named and Standing.RETURNED in standings and late_success is LateSuccess.REFUND:
+        # What was given up, and is settled only because its late money went back, is given up still.
+        return Returned(event.paid) if event.paid == order.expected else Mismatch(order.expected, event.paid)
     if was_named or not order.begins_subscription:
         return Surplus(event.paid)
     if event.paid != order.expected:
@@ -256,3 +279,47 @@ def _decide_end(order: Order, event: CheckoutEnded) -> Outcome:
     if order.has_unreviewed_money:
         return Stale("money was taken and waits for a person")
     return Move(OrderStatus.FAILED if order.attempt_failed else OrderStatus.CANCELLED)
+
+
+# --- money that goes back ---
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """How an order stands by all that its payments, refunds and disputes say. ``refunded`` is in its own currency."""
+
+    status: OrderStatus
+    refunded: Money
+
+
+def settle(order: Order) -> Settled:
+    """The status of an order whose money was once accepted, always found anew from its payments and never by a step
+    from what it was: whichever of two news comes first, the end is the same."""
+    return Settled(_settled_status(order), Money(_refunded(order), order.expected.currency))
+
+
+def _refunded(order: Order) -> int:
+    """What has gone back of this order, in minor units. What was taken beyond its price never was its own: where that
+    goes back, it is no refund of the order."""
+    mine = [p for p in order.payments if p.amount.currency == order.expected.currency]
+    counted = [p for p in mine if p.standing in COUNTED]
+    beyond = max(0, sum(p.amount.minor for p in counted) - order.expected.minor)
+    by_policy = sum(p.refunded for p in mine if p.standing is Standing.RETURNED)
+    return max(0, sum(p.refunded for p in counted) - beyond) + by_policy
+
+
+def _settled_status(order: Order) -> OrderStatus:
+    if order.status not in SETTLED:
+        returned = [p for p in order.payments if p.standing is Standing.RETURNED]
+        is_over = order.status is not OrderStatus.PENDING
+        return OrderStatus.REFUNDED if is_over and any(p.is_wholly_refunded for p in returned) else order.status
+    if not any(p.standing is Standing.ACCEPTED for p in order.payments):
+        # Nothing was due, or its payment has no name yet, or it went back by policy: nothing here speaks of it.
+        return order.status
+    match taken_back(order.payments):
+        case TakenBack.DISPUTED:
+            return OrderStatus.DISPUTED
+        case TakenBack.REFUNDED:
+            return OrderStatus.REFUNDED
+        case None:
+            return OrderStatus.PAID

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from payments.events import (
     CheckoutEnded,
+    DisputeTold,
+    Event,
+    FraudWarned,
     OrderEvent,
     PaymentAuthorised,
     PaymentCancelled,
     PaymentFailed,
     PaymentPending,
     PaymentSucceeded,
+    PayoutTold,
+    RefundsTotalled,
+    RefundTold,
+    SubscriptionTold,
 )
+from payments.invoice import InvoiceStatus, TakenBack
 from payments.money import Money
 
 
@@ -32,6 +41,7 @@ class Standing(StrEnum):
     SURPLUS = "surplus"  # real money beyond what was owed; counted, grants nothing
     MISMATCHED = "mismatched"  # not what was owed: does not count until a person accepts it
     HELD = "held"  # came after we gave up: does not count until a person accepts it
+    RETURNED = "returned"  # came after we gave up, and goes back by policy
 
 
 #: How far each status has come. A payment only ever advances: gateways repeat themselves, out of order, and two
@@ -47,12 +57,22 @@ RANK: dict[PaymentStatus, int] = {
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """A payment as we have recorded it. ``standing`` is None until its money was taken."""
+    """A payment as we have recorded it.
+
+    ``standing`` is None until its money was taken. ``refunded``: so much of it has gone back, in minor units of its
+    currency. ``is_disputed``: a dispute holds its money, or has taken it for good.
+    """
 
     gateway_payment_id: str
     amount: Money
     status: PaymentStatus
     standing: Standing | None = None
+    refunded: int = 0
+    is_disputed: bool = False
+
+    @property
+    def is_wholly_refunded(self) -> bool:
+        return self.refunded == self.amount.minor > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +99,48 @@ def sighted(event: OrderEvent) -> Sighting | None:
             return Sighting(payment_id, amount, PaymentStatus.CANCELLED)
         case PaymentSucceeded() | PaymentPending() | PaymentFailed() | CheckoutEnded():
             return None
+
+
+#: These took money for their order or invoice; what a person has not accepted is none of its money.
+COUNTED = frozenset({Standing.ACCEPTED, Standing.SURPLUS})
+
+
+def taken_back(payments: Iterable[Payment]) -> TakenBack | None:
+    """Whether all the money that counts is gone, and how."""
+    return next(iter(ways_taken_back(payments)), None)
+
+
+def ways_taken_back(payments: Iterable[Payment]) -> tuple[TakenBack, ...]:
+    """All that holds of money that is gone, the weightier first: what was refunded may be disputed too. Nothing where
+    some of it is here, nor where it has no accepted payment: nothing was due, or its payment has no name yet."""
+    counted = [payment for payment in payments if payment.standing in COUNTED]
+    if not any(payment.standing is Standing.ACCEPTED for payment in counted):
+        return ()
+    if any(not payment.is_disputed and not payment.is_wholly_refunded for payment in counted):
+        return ()
+    holds = {
+        TakenBack.DISPUTED: any(payment.is_disputed for payment in counted),
+        TakenBack.REFUNDED: any(payment.is_wholly_refunded for payment in counted),
+    }
+    return tuple(how for how, is_so in holds.items() if is_so)
+
+
+def payment_told(event: Event) -> Sighting | None:
+    """The payment whose money an event tells of: an order's, or the one that took an invoice's."""
+    match event:
+        case SubscriptionTold(invoice=invoice):
+            paid = invoice.payment if invoice else None
+            return Sighting(paid.gateway_payment_id, paid.paid, PaymentStatus.SUCCEEDED) if paid else None
+        case RefundTold() | RefundsTotalled() | DisputeTold() | FraudWarned() | PayoutTold():
+            return None
+        case _:
+            return sighted(event)
+
+
+def invoiced(event: Event) -> Money | None:
+    """The money that an invoice has taken, also where nobody names its payment."""
+    invoice = event.invoice if isinstance(event, SubscriptionTold) else None
+    return invoice.paid if invoice and invoice.status is InvoiceStatus.PAID and invoice.paid.minor else None
 
 
 def advance(known: PaymentStatus, told: PaymentStatus) -> PaymentStatus:

@@ -22,7 +22,7 @@ from payments.invoice import Invoice, InvoiceReason, InvoiceSighting, InvoiceSta
 from payments.money import Money
 from payments.occurrence import Occurrence, Owed
 from payments.payment import Standing
-from payments.snapshot import ENDED, LIVING, Kept, Snapshot, SubscriptionStatus, newest
+from payments.snapshot import ENDED, LIVING, NEAR, Kept, Snapshot, SubscriptionStatus, newest
 from payments.terms import Terms
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Taken",
     "abandon",
     "follow",
+    "is_doubtful",
     "keep_time",
 ]
 
@@ -98,7 +99,8 @@ class Subscription:
     def claim(self) -> Claim:
         """What it can point to when it asks for access."""
         told, failing = self.snapshot or NOTHING_KNOWN, self.failing
-        paid_until = self.terms.paid_until(self.invoices) if self.order_is_settled else None
+        invoices = self.invoices if self.order_is_settled else ()
+        paid_until, gone = self.terms.paid_until(invoices), self.terms.taken_back(invoices)
         return Claim(
             self.status,
             paid_until=paid_until,
@@ -106,6 +108,8 @@ class Subscription:
             ends_at=told.set_to_end,
             ended_at=told.ended_at or self.ended_at,
             failing_since=failing.failing_since if failing else None,
+            taken_back=gone.taken_back if gone else None,
+            taken_back_until=gone.period_end if gone else None,
         )
 
     def _trial_end(self, told: Snapshot) -> datetime | None:
@@ -182,7 +186,7 @@ def follow(
         after,
         policy,
         now,
-        wants_read=wants_read or (not is_read and (_says_too_little(after, told) or _has_overtaken(held, after))),
+        wants_read=wants_read or (not is_read and _leaves_open(held, after, told)),
         payment=booked.taken,
         owed=owed,
         raised=raised,
@@ -205,6 +209,18 @@ def abandon(held: Subscription, policy: Policy, now: datetime) -> Followed:
         held, status=SubscriptionStatus.EXPIRED, snapshot=ended, told_at=None, is_settled=False, ended_at=now
     )
     return _concluded(held, after, policy, now)
+
+
+def is_doubtful(held: Subscription, told: SubscriptionTold) -> bool:
+    """Whether it calls an invoice what another one is: there is one first, and one renewal of a period. Razorpay does
+    not say what it has charged for: of a change of plan within minutes of either, only a read tells."""
+    bill = told.invoice
+    if bill is None or bill.status is not InvoiceStatus.PAID:
+        return False
+    others = [i for i in held.invoices if i.gateway_invoice_id != bill.gateway_invoice_id]
+    paid = [i for i in others if i.status is InvoiceStatus.PAID and i.reason is bill.reason]
+    is_first, is_renewal = bill.reason is InvoiceReason.FIRST, bill.reason is InvoiceReason.RENEWAL
+    return any(is_first or (is_renewal and i.period_start == bill.period_start is not None) for i in paid)
 
 
 # --- its snapshot ---
@@ -240,6 +256,10 @@ def _note_snapshot(
         is_settled=kept.is_settled,
     )
     return after, kept.wants_read
+
+
+def _leaves_open(held: Subscription, after: Subscription, told: SubscriptionTold) -> bool:
+    return _says_too_little(after, told) or _has_overtaken(held, after) or _may_be_late(held, after)
 
 
 def _says_too_little(after: Subscription, told: SubscriptionTold) -> bool:
@@ -312,13 +332,31 @@ def _is_paid_for_nothing(known: Invoice | None, after: Subscription, told: Subsc
 
 
 def _held_back(known: Invoice | None, booked: Booked, bill: InvoiceSighting) -> Booked:
-    """Late money waits for a person, who is told when it comes, and again when its payment gets its name."""
-    taken, was_paid = booked.taken, known is not None and known.status is InvoiceStatus.PAID
-    if taken is not None and taken.standing is Standing.ACCEPTED:
-        taken = taken._replace(standing=Standing.HELD)
+    """Late money waits for a person, who is told when it comes, and again when its payment gets its name. What was told
+    before the end, and accepted, is held from now on."""
+    was_paid, booked = known is not None and known.status is InvoiceStatus.PAID, _hold(booked, bill)
+    if was_paid and booked.taken is None:
+        return booked
     late = Raised(Difference.LATE_SUCCESS, bill.gateway_invoice_id, Money(0, bill.paid.currency), bill.paid)
-    is_told = was_paid and booked.taken is None
-    return replace(booked, taken=taken, raised=booked.raised if is_told else (*booked.raised, late))
+    return replace(booked, raised=(*booked.raised, late))
+
+
+def _hold(booked: Booked, bill: InvoiceSighting) -> Booked:
+    """With its payment held, where that was accepted, be it now or before."""
+    invoice, name = booked.invoice, bill.payment.gateway_payment_id if bill.payment else None
+    if invoice is None or bill.payment is None or invoice.paid_by != name or invoice.held_by == name:
+        return booked
+    taken = Taken(bill.payment, Standing.HELD, bill.gateway_invoice_id)
+    return replace(booked, invoice=replace(invoice, held_by=name), taken=taken)
+
+
+def _may_be_late(held: Subscription, after: Subscription) -> bool:
+    """It has ended, and of money that was told before its end nobody here knows when it was taken."""
+    ended_at = after.claim.ended_at
+    if held.status in ENDED or after.status not in ENDED or ended_at is None:
+        return False
+    later = [i for i in after.invoices if i.paid.minor and i.reason is not InvoiceReason.FIRST]
+    return any(i.paid_at is not None and i.paid_at > ended_at - NEAR for i in later)
 
 
 def _has_overtaken(held: Subscription, after: Subscription) -> bool:
@@ -423,4 +461,4 @@ def _in_doubt_since(held: Subscription) -> datetime | None:
         return max((i.paid_at for i in held.invoices if i.paid_at and held.terms.accepts(i)), default=None)
     if failing is not None:
         return held.told_at if held.status is SubscriptionStatus.ACTIVE else None
-    return held.claim.covered_until or held.told_at
+    return held.claim.taken_back_until or held.claim.covered_until or held.told_at

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from payments.invoice import Invoice, InvoiceReason, InvoiceStatus
 from payments.money import Money
+from payments.snapshot import NEVER
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,19 @@ class Terms:
         )
 
     def paid_until(self, invoices: Iterable[Invoice]) -> datetime | None:
-        """The end of the last period that is paid; never a period that only the gateway's status implies (F80)."""
-        return max((i.period_end for i in invoices if i.period_end and self.grants(i)), default=None)
+        """The end of the newest period that is still paid; never of one that only the gateway's status implies (F80).
+        What began later has replaced the rest of it, also where the money of that is gone."""
+        granting = self._granting(invoices)
+        kept = max((i for i in granting if i.taken_back is None), key=_begun, default=None)
+        if kept is None:
+            return None
+        ends = (kept.period_end, *(i.period_start for i in granting if _begun(i)[0] > _begun(kept)[0]))
+        return min(filter(None, ends))
+
+    def taken_back(self, invoices: Iterable[Invoice]) -> Invoice | None:
+        """That of the newest period, where its money is gone."""
+        newest = max(self._granting(invoices), key=lambda i: (*_begun(i), i.taken_back is None), default=None)
+        return newest if newest and newest.taken_back else None
 
     def failing_renewal(self, invoices: tuple[Invoice, ...]) -> Invoice | None:
         """The renewal that failed and was not overtaken by a later one: what a halt left unpaid stays unpaid (F82)."""
@@ -61,6 +73,9 @@ class Terms:
             default=None,
         )
 
+    def _granting(self, invoices: Iterable[Invoice]) -> list[Invoice]:
+        return [i for i in invoices if i.period_end and self.grants(i)]
+
     def _is_a_trials(self, invoice: Invoice) -> bool:
         """Stripe writes an invoice over 0 for a trial; how long the trial lasts, the subscription alone says (F78)."""
         return self.has_trial and invoice.reason is InvoiceReason.FIRST and invoice.due.minor == 0
@@ -69,10 +84,18 @@ class Terms:
         return any(self._overtakes(paid, failing) for paid in invoices if self.grants(paid))
 
     def _overtakes(self, paid: Invoice, failing: Invoice) -> bool:
+        if paid.period_start and failing.period_start and paid.period_start < failing.period_start:
+            # However long it would have lasted: the plan may have changed since to one of shorter periods.
+            return False
         if paid.period_end and failing.period_end:
             return paid.period_end >= failing.period_end
         is_renewal = paid.reason is InvoiceReason.RENEWAL
         return bool(is_renewal and paid.paid_at and failing.failing_since and paid.paid_at >= failing.failing_since)
+
+
+def _begun(invoice: Invoice) -> tuple[datetime, datetime]:
+    """Places periods by when they began: a year that a month has replaced would end last."""
+    return invoice.period_start or NEVER, invoice.period_end or NEVER
 
 
 def _is_a_failing_renewal(invoice: Invoice) -> bool:

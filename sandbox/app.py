@@ -18,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from sandbox import payout_days
 from sandbox.call_log import Recorded, read_flat
 from sandbox.control import Control
 from sandbox.desk import Desk
@@ -35,6 +36,7 @@ from sandbox.world import World
 def sandbox_app(world: World) -> ASGIApp:
     """The whole of it, for this machine only."""
     keys = KeyRing()
+    payout_days.enter(world)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

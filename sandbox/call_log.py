@@ -110,7 +110,7 @@ class Recorded:
         said = {
             "query": readable_parameters(self._form(query)),
             "parameters": readable_parameters(self._parameters(headers, body)),
-            "key": _header(headers, "idempotency-key"),
+            "key": _header(headers, "idempotency-key") or _header(headers, "x-refund-idempotency"),
             "version": _header(headers, "stripe-version"),
         }
         return self._log.begin(self._gateway, scope["method"], readable(_path(scope)), said)

@@ -54,6 +54,13 @@ _CARDS = {
     "4000002500003155": Card("3155", asks_for_authentication=True),
     "4000002760003184": Card("3184", asks_for_authentication=True),
     "4000000000000341": Card("0341", Decline.GENERIC, fails_later=True),
+    # These pay; what comes afterwards, at Stripe alone, is told in sandbox/stripe/refunding.py and disputing.py.
+    "4000000000007726": Card("7726"),
+    "4000000000005126": Card("5126"),
+    "4000000000000259": Card("0259"),
+    "4000000000002685": Card("2685"),
+    "4000000000001976": Card("1976"),
+    "4000000000005423": Card("5423"),
 }
 
 #: For pages and documents: the number in groups of four, and what it does.

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from sandbox import __version__, call_log, deliveries, faults
+from sandbox import __version__, call_log, dashboards, deliveries, faults, payout_days, refund_endings
 from sandbox.cards import Authenticate, Card, CardRefused, read_card
 from sandbox.deliveries import Delivery
 from sandbox.faults import FaultRefused
@@ -20,6 +20,7 @@ from sandbox.razorpay import changes, charging, mandates
 from sandbox.razorpay import events as razorpay_events
 from sandbox.razorpay import payments as razorpay_payments
 from sandbox.razorpay.payments import UPI_FAILURE, UPI_SUCCESS, Means
+from sandbox.refund_endings import Ending
 from sandbox.store import Json
 from sandbox.stripe import arrangements, billing_settings, hosted_invoices, portal
 from sandbox.stripe import endpoints as stripe_endpoints
@@ -39,15 +40,31 @@ ID_MAX = 2**63 - 1
 KINDS = {
     "stripe": (
         "product", "price", "customer", "checkout.session", "payment_intent", "payment_method", "charge",
+        "refund", "dispute", "radar.early_fraud_warning", "balance_transaction", "payout",
         "subscription", "subscription_schedule", "invoiceitem", "invoice", "invoice_payment", "billing_portal.session",
         "billing_portal.configuration", "event", "webhook_endpoint",
     ),
     "razorpay": (
-        "customer", "payment_link", "plan", "subscription", "invoice", "order", "payment", "refund", "event",
+        "customer", "payment_link", "plan", "subscription", "invoice", "order", "payment", "refund", "dispute",
+        "settlement", "event",
     ),
 }  # fmt: skip
 
-_SETTINGS = {"razorpayAutoCapture": "razorpay_auto_capture", "razorpayDomesticCards": "razorpay_domestic_cards"}
+#: By the names under which they are stored.
+_SWITCHES = {
+    "razorpayAutoCapture": "razorpay_auto_capture",
+    "razorpayDomesticCards": "razorpay_domestic_cards",
+    "dailyPayouts": payout_days.SETTING,
+}
+_CHOICES = {
+    **billing_settings.SETTINGS,
+    "refundEnding": billing_settings.Setting(
+        refund_endings.SETTING,
+        Ending.SUCCEEDS,
+        [ending.value for ending in Ending if ending is not Ending.ASKS_CUSTOMER].__contains__,
+        "one of: " + ", ".join(ending for ending in Ending if ending is not Ending.ASKS_CUSTOMER),
+    ),
+}
 
 #: What says how a customer pays, by gateway and method. Anything else would be passed over in silence.
 _WAYS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -69,6 +86,9 @@ class Control:
             "/pay": self.pay,
             "/faults": self.set_faults,
             "/subscription": self.arrange,
+            "/refund": self._having(dashboards.refund),
+            "/dispute": self._having(dashboards.dispute),
+            "/payout": self._having(dashboards.pay_out),
             "/clock": self.advance,
             "/settings": self.set_settings,
             "/resend": self.resend,
@@ -148,15 +168,16 @@ class Control:
 
     async def set_settings(self, order: Json) -> Json:
         """What one would set in a gateway's dashboard."""
-        only(order, {*_SETTINGS, *billing_settings.SETTINGS})
+        only(order, {*_SWITCHES, *_CHOICES})
         for name, value in order.items():
-            billing = billing_settings.SETTINGS.get(name)
-            if billing is not None and not billing.accepts(value):
-                raise Refused("invalid_settings", f"{name} must be {billing.wants}")
-            if billing is None and not isinstance(value, bool):
+            choice = _CHOICES.get(name)
+            if choice is not None and not choice.accepts(value):
+                raise Refused("invalid_settings", f"{name} must be {choice.wants}")
+            if choice is None and not isinstance(value, bool):
                 raise Refused("invalid_settings", f"{name} must be true or false")
         for name, value in order.items():
-            self._world.store.set_setting(_SETTINGS.get(name) or billing_settings.SETTINGS[name].stored, value)
+            self._world.store.set_setting(_SWITCHES.get(name) or _CHOICES[name].stored, value)
+        payout_days.follow(self._world)
         return self._settings()
 
     async def resend(self, order: Json) -> Json:
@@ -217,6 +238,15 @@ class Control:
         """The newest calls of both APIs, the newest last."""
         only(asked, {"limit"})
         return {"data": self._world.calls.newest(whole({"limit": CALLS_TOLD, **asked}, "limit", call_log.KEPT_MAX))}
+
+    def _having(self, done: Callable[[World, Json], Json]) -> Callable[[Json], Awaitable[Json]]:
+        """Something that is done in a gateway's dashboard, or at a bank."""
+
+        async def obey(order: Json) -> Json:
+            with self._world.store.transaction():
+                return done(self._world, order)
+
+        return obey
 
     def _arrange_at_stripe(self, subscription: str, card: Card | None, ending: str | None, order: Json) -> Json:
         decline = one_of({"decline": "generic_decline", **order}, "decline", arrangements.DECLINES)
@@ -288,6 +318,8 @@ class Control:
             "razorpayAutoCapture": razorpay_payments.captures_by_itself(self._world),
             "razorpayDomesticCards": changes.are_cards_domestic(self._world),
             **{name: billing_settings.read(self._world, name) for name in billing_settings.SETTINGS},
+            "dailyPayouts": payout_days.are_daily(self._world),
+            "refundEnding": refund_endings.usual(self._world),
         }
 
     def _status(self) -> Json:

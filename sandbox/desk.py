@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from sandbox import desk_afterwards
 from sandbox.cards import TEST_CARDS
 from sandbox.faults import API_ERRORS
 from sandbox.orders import only, telling
@@ -132,10 +133,16 @@ class Desk:
             "url": self._world.options.url,
             "now": self._world.clock.exact(),
             "nextDelivery": self._world.post.next_at(),
-            "payables": [asdict(payable) for payable in payables],
+            "payables": [self._with_afterwards(payable) for payable in payables],
             "ways": WAYS,
             "rates": {"apiErrors": API_ERRORS},
         }
+
+    def _with_afterwards(self, payable: Payable) -> Json:
+        """What was paid may be refunded and disputed; the page says what has come of that."""
+        afterwards = desk_afterwards.of(self._world, payable.gateway, payable.id)
+        said = ", ".join(filter(None, (payable.said, afterwards.said))) or None
+        return {**asdict(payable), "said": said, "afterwards": afterwards.orders}
 
     def _sessions(self) -> list[Payable]:
         return [self._session(session) for session in self._newest(stripe_calls.GATEWAY, "checkout.session")]

@@ -24,6 +24,8 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE INDEX IF NOT EXISTS objects_newest ON objects (gateway, kind, seq);
 CREATE INDEX IF NOT EXISTS objects_reference ON objects (json_extract(body, '$.reference_id'));
 CREATE INDEX IF NOT EXISTS objects_payment_intent ON objects (json_extract(body, '$.payment_intent'));
+CREATE INDEX IF NOT EXISTS objects_charge ON objects (json_extract(body, '$.charge'));
+CREATE INDEX IF NOT EXISTS objects_payment ON objects (json_extract(body, '$.payment_id'));
 CREATE INDEX IF NOT EXISTS objects_order ON objects (json_extract(body, '$.order_id'));
 -- one event on its way to one endpoint, as the exact bytes that every attempt sends
 CREATE TABLE IF NOT EXISTS deliveries (

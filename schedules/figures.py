@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from prometheus_client.metrics_core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from db import figures, queues, workers
-from db.figures import Waiting
+from db import dispute_deadlines, figures, queues, workers
+from db.dispute_deadlines import Nearest
+from db.figures import UnderWay, Waiting
 from db.pool import NO_ANSWER, Pool
 from db.queues import Depth
 from schedules.listing import Line, listing
@@ -32,6 +33,8 @@ class RecordFigures(Collector):
     _depths: Sequence[Depth] = ()
     _jobs: Sequence[Line] = ()
     _waiting: Sequence[Waiting] = ()
+    _deadlines: Sequence[Nearest] = ()
+    _refunds: Sequence[UnderWay] = ()
     _workers: int | None = None
     _gathered_at: float = field(default=float("-inf"))
 
@@ -39,13 +42,16 @@ class RecordFigures(Collector):
         if time.monotonic() - self._gathered_at < FRESH_SECONDS:
             return
         self._gathered_at = time.monotonic()
-        self._depths, self._jobs, self._waiting, self._workers = (), (), (), None
+        self._depths, self._jobs, self._waiting, self._deadlines, self._refunds = (), (), (), (), ()
+        self._workers = None
         try:
             async with asyncio.timeout(ASK_SECONDS):
                 self._jobs = await listing(self.pool)
                 async with self.pool.acquire() as connection:
                     self._depths = await queues.depths(connection, QUEUES)
                     self._waiting = await figures.waiting_for_a_person(connection)
+                    self._deadlines = await dispute_deadlines.nearest(connection)
+                    self._refunds = await figures.refunds_under_way(connection)
                     self._workers = len(await workers.list_alive(connection, within_seconds=WORKER_SECONDS))
         except NO_ANSWER:
             return
@@ -63,7 +69,21 @@ class RecordFigures(Collector):
         alive = _gauge("counterfoil_workers_alive", "Worker processes that have spoken lately.")
         if self._workers is not None:
             alive.add_metric([], self._workers)
-        yield from (open_, at_risk, alive)
+        due = _gauge(
+            "counterfoil_evidence_due_seconds", "Until a dispute's next deadline; below 0 it has passed.", "gateway"
+        )
+        for nearest in self._deadlines:
+            due.add_metric([nearest.gateway], nearest.seconds)
+        yield from (open_, at_risk, alive, due)
+        yield from self._of_refunds()
+
+    def _of_refunds(self) -> Iterator[GaugeMetricFamily]:
+        under_way = _gauge("counterfoil_refunds_under_way", "Refunds that have no end yet.", "gateway", "status")
+        oldest = _gauge("counterfoil_refund_oldest_seconds", "Since the oldest of them began.", "gateway", "status")
+        for each in self._refunds:
+            under_way.add_metric([each.gateway, each.status], each.count)
+            oldest.add_metric([each.gateway, each.status], each.oldest_seconds)
+        yield from (under_way, oldest)
 
     def _of_queues(self) -> Iterator[GaugeMetricFamily]:
         owed = _gauge("counterfoil_queue_owed", "Owed now.", "queue")

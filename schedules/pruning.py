@@ -24,6 +24,7 @@ async def prune(pool: Pool, *, frequent: Sequence[str], batch: int = BATCH, most
         "job_runs": partial(pruning.forget_runs, frequent=frequent),
         "dead_letters": pruning.forget_letters,
         "work_attempts": pruning.forget_attempts,
+        "gateway_calls": pruning.forget_calls,
         "workers": pruning.forget_workers,
     }
     counts, complete = {}, True

@@ -7,13 +7,14 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from db import job_runs, partitions
-from schedules import broker_maintenance, dunning, invariants, pruning
+from schedules import broker_maintenance, deadlines, dunning, invariants, pruning
 from schedules.job import CatchUp, Job, Report, Run
 from schedules.means import Means
 from schedules.sweep import sweep_once
 from workers import dead_messages
-from workers.backfill import Backfilled, backfill_events
+from workers.backfill import backfill_events
 from workers.endpoints import watch_gateways
+from workers.listed import Backfilled
 from workers.recovery import Recovered, recover_orphans
 
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -54,6 +55,10 @@ async def _watch_gateways(means: Means, _: Run) -> Report:
     watched = await watch_gateways(means.pool, means.clients)
     told = {"disabled": ", ".join(watched.disabled), "silent": ", ".join(watched.silent)}
     return Report({what: gateways for what, gateways in told.items() if gateways}, watched.complete)
+
+
+async def _alarm_deadlines(means: Means, _: Run) -> Report:
+    return await deadlines.alarm(means.pool, means.book.clock())
 
 
 async def _prune(means: Means, _: Run) -> Report:
@@ -124,7 +129,7 @@ TIMETABLE: tuple[Job, ...] = (
         every=30 * MINUTE,
         catch_up=CatchUp.LATEST,
         limit=40 * MINUTE,
-        says="Ask the gateways about orders whose end we have not heard.",
+        says="Ask the gateways about orders, subscriptions and money of whose end we have not heard.",
         run=_recover_orphans,
     ),
     Job(
@@ -134,6 +139,14 @@ TIMETABLE: tuple[Job, ...] = (
         limit=20 * MINUTE,
         says="Ask our own data for what must never be.",
         run=_check_invariants,
+    ),
+    Job(
+        "dispute_deadlines",
+        every=HOUR,
+        catch_up=CatchUp.LATEST,
+        limit=5 * MINUTE,
+        says="Alarm a person before a bank's deadline for evidence.",
+        run=_alarm_deadlines,
     ),
     Job(
         "prune",

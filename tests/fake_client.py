@@ -33,13 +33,14 @@ from gateways.gateway import Json
 from payments.events import CheckoutEnded, Observed, References
 from payments.money import Money
 from tests.fake_billing import FakeBilling
+from tests.fake_refunds import FakeRefunds
 
 #: ``loses``: it acts, and its answer is lost. ``hangs``: no answer in the caller's time. ``deaf``: not even then.
 Mood = Literal["opens", "refuses", "loses", "hangs", "deaf"]
 
 
 @dataclass
-class FakeClient(FakeBilling):
+class FakeClient(FakeBilling, FakeRefunds):
     """Keeps what it was asked, in order, and one page per idempotency key, as a gateway does."""
 
     name: str = "stripe"

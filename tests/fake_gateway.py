@@ -31,13 +31,14 @@ from gateways.gateway import Json
 from payments.events import CheckoutEnded, Observed, PaymentSucceeded, References
 from payments.money import Money
 from tests.fake_billing import FakeBilling
+from tests.fake_refunds import FakeRefunds
 
 #: What a test makes of one call: before the gateway acts, or after.
 Fault = Callable[[], Awaitable[Refused | Unknown | None]]
 
 
 @dataclass
-class FakeGateway(FakeBilling):
+class FakeGateway(FakeBilling, FakeRefunds):
     """Sessions by key. ``before`` and ``after`` hold one fault for each coming call, and are used up."""
 
     name: str = "stripe"

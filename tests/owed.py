@@ -60,6 +60,39 @@ SUBSCRIBED: dict[str, Any] = {
 }
 
 
+#: What is told of a refund, and of a dispute.
+OF_MONEY: dict[str, Any] = {
+    "orderId": str(ORDER),
+    "subscriptionId": None,
+    "userId": "user-17",
+    "planId": "lifetime",
+    "planName": "Lifetime",
+    "gateway": "stripe",
+    "at": "2026-03-02T14:05:07+00:00",
+    "paymentId": "0c9d8b7a-6f5e-4d3c-8b2a-1f0e9d8c7b6a",
+    "gatewayPaymentId": "pi_3TnQ2x",
+    "amount": 4900,
+    "currency": "usd",
+}
+REFUNDED = OF_MONEY | {
+    "refundId": "3a2b1c0d-9e8f-4a7b-9c6d-5e4f3a2b1c0d",
+    "gatewayRefundId": "re_3TnQ2x",
+    "status": "succeeded",
+    "refundReason": "requested_by_customer",
+}
+NOT_REFUNDED = REFUNDED | {"status": "failed", "failure": "lost_or_stolen_card"}
+DISPUTED = OF_MONEY | {
+    "disputeId": "7e6d5c4b-3a2f-4e1d-8c9b-0a1f2e3d4c5b",
+    "gatewayDisputeId": "dp_1TnQ2x",
+    "status": "needs_response",
+    "gatewayStatus": "needs_response",
+    "disputeReason": "fraudulent",
+    "evidenceDueAt": "2026-03-18T23:59:59+00:00",
+    "withdrawn": 4900,
+    "reinstated": 0,
+}
+
+
 def effect(kind: str, *, address: str | None = "ada@example.org", **detail: Any) -> Effect:
     """As ``db.effects.claim`` gives it, in its first attempt."""
     return Effect(

@@ -18,14 +18,26 @@ RETRY_AFTER_SECONDS = 10
 
 
 class Problem(Exception):
-    """Raise it anywhere below a route, and this is the answer. ``detail`` is for the client: no secret, no payload."""
+    """Raise it anywhere below a route, and this is the answer. ``detail`` is for the client: no secret, no payload.
 
-    def __init__(self, status: int, code: str, detail: str = "", *, headers: Mapping[str, str] | None = None) -> None:
+    ``members`` are what else the document says, for programs (RFC 9457, 3.2).
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str = "",
+        *,
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, str | int] | None = None,
+    ) -> None:
         super().__init__(f"{status} {code}")
         self.status = status
         self.code = code
         self.detail = detail
         self.headers = dict(headers or {})
+        self.members = dict(members or {})
 
 
 def unavailable(detail: str = "Please try again shortly.") -> Problem:
@@ -34,10 +46,11 @@ def unavailable(detail: str = "Please try again shortly.") -> Problem:
 
 
 def answer(problem: Problem) -> JSONResponse:
-    document = {"type": "about:blank", "title": HTTPStatus(problem.status).phrase, "status": problem.status}
-    document["code"] = problem.code
+    document: dict[str, str | int] = {"type": "about:blank", "title": HTTPStatus(problem.status).phrase}
+    document |= {"status": problem.status, "code": problem.code}
     if problem.detail:
         document["detail"] = problem.detail
+    document |= problem.members
     return JSONResponse(document, problem.status, headers=problem.headers, media_type="application/problem+json")
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import os
 import signal
+import socket
 import sys
 import threading
+from collections.abc import Callable
 from uuid import UUID
 
 import dramatiq
@@ -103,12 +105,12 @@ def run(values: WorkerValues) -> None:
         broker, queues=set(values.queues), worker_threads=values.threads, worker_timeout=IDLE_MILLISECONDS
     )
 
-    stopping = _stop_on_signals()
+    wait_for_a_signal = _listen_for_signals()
     worker.start()
     if not services.is_open:
         os._exit(1)  # Dramatiq has logged why, and would wait for messages all the same.
     print("ready", flush=True)  # noqa: T201 - who started us waits for this line
-    stopping.wait()
+    wait_for_a_signal()
 
     last_resort = threading.Timer(END_SECONDS, os._exit, (1,))
     last_resort.daemon = True
@@ -116,17 +118,33 @@ def run(values: WorkerValues) -> None:
     worker.stop(timeout=STOP_SECONDS * 1000)
 
 
-def _stop_on_signals() -> threading.Event:
-    stopping = threading.Event()
+def _listen_for_signals() -> Callable[[], None]:
+    """What waits for the first SIGTERM or Ctrl-C; a second one ends the process at once.
+
+    It waits at a socket: the kernel may give a signal to any thread, and a lock is left only for one of its own thread.
+    """
+    told: list[int] = []
+    reader, writer = socket.socketpair()
+    writer.setblocking(False)
 
     def stop(number: int, _: object) -> None:
-        if stopping.is_set():
+        if told:
             os._exit(128 + number)  # as a shell tells it
-        stopping.set()
+        told.append(number)
 
+    signal.set_wakeup_fd(writer.fileno())
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)
-    return stopping
+
+    def wait() -> None:
+        while not told:
+            reader.recv(1)
+        # From here on only a second signal matters, and that one's handler needs no waking.
+        signal.set_wakeup_fd(-1)
+        writer.close()
+        reader.close()
+
+    return wait
 
 
 def main() -> int:

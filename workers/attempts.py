@@ -40,6 +40,7 @@ from payments.order import SETTLED, OrderStatus
 from payments.subscription import ENDED, SubscriptionStatus
 from workers import asking
 from workers.apply import Book, apply_answer
+from workers.call_record import calls_kept
 from workers.customers import Waiting
 from workers.preparing import prepare
 
@@ -155,7 +156,8 @@ async def _open_once(
         return await end_begun(pool, client, counter.book, order_id, taken, Cause("api", caller), left)
     if not isinstance(taken, Attempt):
         return taken
-    answer = await asking.ask(client, taken, left)
+    async with calls_kept(pool, "payment_attempt", taken.id):
+        answer = await asking.ask(client, taken, left)
     async with pool.acquire() as connection, connection.transaction():
         return await _record(connection, taken, answer, counter, Cause("api", caller))
 

@@ -1,93 +1,56 @@
-"""What no webhook has told us, from the gateways' own lists: events into the same inbox, payments to the same rules.
+"""What no webhook has told us, from the gateways' own lists: events into the same inbox, objects to the same rules.
 
-1. A list is read from where the last run has come to, less an overlap: what a gateway lists late is not missed (F110).
-2. It ends a minute ago, since lists lag behind.
-3. Windows of time follow each other, the oldest first. The cursor moves on when a window has been read to its end, and
-   never past one that was cut short (F109). Nothing is skipped for being known: a hole lies behind known ones (F111).
-   A cursor ahead of now says nothing: the list is read again as far back as it goes.
-4. Every insert can be repeated: what we hold already stays as it is. A second run finds nothing new (F108).
+How a list is read, ``workers.listed`` says. Every insert can be repeated: what we hold already stays as it is. A second
+run finds nothing new (F108).
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TypeVar
 from uuid import UUID
 
 import structlog
 
-from db import backfilled, cursors, orphans, webhook_events
+from db import backfilled, disputes, money_back, orphans, payouts, webhook_events
 from db.history import Cause
 from db.pool import Pool
 from db.webhook_events import Arrival
-from gateways.client import BACKGROUND, Client, GatewayPayment, Patience, Refused, Unknown
-from gateways.gateway import Json
+from gateways.client import BACKGROUND, Client, DisputeState, Patience, Refused, Unknown
+from gateways.gateway import Json, Unhandled
 from gateways.registry import GATEWAYS
-from payments.events import Observed
-from payments.payment import Sighting, advance
-from workers.apply import Applied, Book, apply, payment_told
+from payments.disputing import ask_at, merge
+from payments.events import DisputeTold, Observed, PayoutTold, RefundTold
+from payments.payment import Sighting, advance, payment_told
+from payments.refunding import may_move
+from workers.apply import Book
 from workers.fetched_events import as_arrival
 from workers.hints import Hints
-from workers.queues import SEND_EFFECT, WORK_WEBHOOK_EVENT
+from workers.listed import KEPT_FOR, TAIL, Backfilled, Reading, apply_news, in_batches, read_on
+from workers.queues import WORK_WEBHOOK_EVENT
 from workers.two_clocks import set_right
 
 log = structlog.get_logger(__name__)
 
-Item = TypeVar("Item")
-
-#: As far back as Stripe lists its events. What is older is gone there; recovery still asks about its orders.
-KEPT_FOR = timedelta(days=30)
-
 #: How late an event may appear in its list.
 EVENTS_OVERLAP = timedelta(minutes=10)
 
-#: A payment is listed by when it was begun, which says nothing of when it is paid. Where money may come late, the
-#: overlap is as long as that: what was listed as begun, and then paid without a word, is met again.
-PAYMENTS_OVERLAP = timedelta(hours=1)
-
-TAIL = timedelta(minutes=1)
-WINDOW = timedelta(days=1)
-
-#: Rows that share one transaction.
-BATCH = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Backfilled:
-    """``seen`` were listed, ``kept`` are new to us. ``complete``: every list was read to its end, without a hole."""
-
-    seen: int = 0
-    kept: int = 0
-    complete: bool = True
-
-    def __add__(self, other: Backfilled) -> Backfilled:
-        return Backfilled(self.seen + other.seen, self.kept + other.kept, self.complete and other.complete)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """What reading one gateway's lists needs."""
-
-    pool: Pool
-    client: Client
-    hints: Hints
-    book: Book
-    cause: Cause
-    patience: Patience
+#: An object is listed by when it was begun, which says nothing of what became of it. Where money may come late, the
+#: overlap is as long as that: a payment that was listed as begun, and then taken without a word, is met again.
+OBJECTS_OVERLAP = timedelta(hours=1)
 
 
 async def backfill_events(
     pool: Pool, clients: Mapping[str, Client], hints: Hints, book: Book, run: str, *, patience: Patience = BACKGROUND
 ) -> Backfilled:
-    """Read every gateway's list since the last run. ``run`` names the run where a payment's history begins with it."""
+    """Read every gateway's lists since the last run. ``run`` names the run where a history begins with it."""
     total = Backfilled()
     async with pool.acquire() as connection:
         book = await set_right(connection, book)
     for client in clients.values():
-        reading = _Reading(pool, client, hints, book, Cause("reconciliation", run), patience)
-        total += await (_read_events(reading) if client.lists_events else _read_payments(reading))
+        reading = Reading(pool, client, hints, book, Cause("reconciliation", run), patience)
+        total += await (_read_events(reading) if client.lists_events else _read_objects(reading))
     if total.kept or not total.complete:
         log.info("events.backfilled", run=run, seen=total.seen, kept=total.kept, complete=total.complete)
     return total
@@ -96,23 +59,23 @@ async def backfill_events(
 # --- events ---
 
 
-async def _read_events(reading: _Reading) -> Backfilled:
+async def _read_events(reading: Reading) -> Backfilled:
     """What came since the last run; and, in case of doubt, whatever the gateway could not deliver."""
 
     async def read(since: datetime, until: datetime) -> Backfilled:
         return await _keep_events(reading, reading.client.list_events(since, until, reading.patience))
 
     now = reading.book.clock()
-    recent = await _read_on(reading, f"{reading.client.name}.events", EVENTS_OVERLAP, read, is_kept_for=KEPT_FOR)
+    recent = await read_on(reading, "events", EVENTS_OVERLAP, read, is_kept_for=KEPT_FOR)
     undelivered = reading.client.list_events(now - KEPT_FOR, now - TAIL, reading.patience, only_undelivered=True)
     return recent + await _keep_events(reading, undelivered)
 
 
-async def _keep_events(reading: _Reading, listed: AsyncIterator[Json | Refused | Unknown]) -> Backfilled:
+async def _keep_events(reading: Reading, listed: AsyncIterator[Json | Refused | Unknown]) -> Backfilled:
     """Keep what is new. Stripe lists the newest first (docs.stripe.com/api/events/list); we work the oldest first."""
     gateway = GATEWAYS[reading.client.name]
     total, new = Backfilled(), list[UUID]()
-    async for batch in _batches(listed):
+    async for batch in in_batches(listed):
         events = [event for event in batch if not isinstance(event, Refused | Unknown)]
         arrivals = [as_arrival(gateway, event) for event in events]
         # An endpoint is not subscribed to what nobody works; its list cannot be told so.
@@ -125,7 +88,7 @@ async def _keep_events(reading: _Reading, listed: AsyncIterator[Json | Refused |
     return total
 
 
-async def _keep(reading: _Reading, arrivals: Sequence[Arrival]) -> list[UUID]:
+async def _keep(reading: Reading, arrivals: Sequence[Arrival]) -> list[UUID]:
     """Those that are new to us, in the order of the list."""
     async with reading.pool.acquire() as connection, connection.transaction():
         new = await webhook_events.keep(connection, arrivals)
@@ -133,29 +96,42 @@ async def _keep(reading: _Reading, arrivals: Sequence[Arrival]) -> list[UUID]:
     return [arrival.id for arrival in arrivals if arrival.id in new]
 
 
-# --- payments, where a gateway lists no events ---
+# --- objects, where a gateway lists no events ---
 
 
-async def _read_payments(reading: _Reading) -> Backfilled:
-    async def read(since: datetime, until: datetime) -> Backfilled:
-        return await _apply_payments(reading, reading.client.list_payments(since, until, reading.patience))
+async def _read_objects(reading: Reading) -> Backfilled:
+    """Payments first: what goes back, or is disputed, is theirs."""
+    client, patience = reading.client, reading.patience
 
-    overlap = max(PAYMENTS_OVERLAP, reading.client.late_for)
-    return await _read_on(reading, f"{reading.client.name}.payments", overlap, read)
+    async def read_payments(since: datetime, until: datetime) -> Backfilled:
+        return await apply_news(reading, client.list_payments(since, until, patience), _news_of_payments)
 
+    async def read_refunds(since: datetime, until: datetime) -> Backfilled:
+        return await apply_news(reading, client.list_refunds(since, until, patience), _news_of_refunds)
 
-async def _apply_payments(reading: _Reading, listed: AsyncIterator[GatewayPayment | Refused | Unknown]) -> Backfilled:
-    total = Backfilled()
-    async for batch in _batches(listed):
-        payments = [payment for payment in batch if isinstance(payment, GatewayPayment)]
-        facts = [payment.observed for payment in payments if isinstance(payment.observed, Observed)]
-        applied = [await _apply(reading, fact) for fact in await _news(reading, facts)]
-        is_whole = len(payments) == len(batch) and None not in applied
-        total += Backfilled(len(payments), sum(filter(None, applied)), complete=is_whole)
+    async def read_disputes(since: datetime, until: datetime) -> Backfilled:
+        listed = _asked_at(reading.book.clock(), client.list_disputes(since, until, patience))
+        return await apply_news(reading, listed, _news_of_disputes)
+
+    async def read_payouts(since: datetime, until: datetime) -> Backfilled:
+        return await apply_news(reading, client.list_payouts(since, until, patience), _news_of_payouts)
+
+    lists = {"payments": read_payments, "refunds": read_refunds, "disputes": read_disputes, "payouts": read_payouts}
+    total, overlap = Backfilled(), max(OBJECTS_OVERLAP, client.late_for)
+    for what, read in lists.items():
+        total += await read_on(reading, what, overlap, read)
     return total
 
 
-async def _news(reading: _Reading, facts: Sequence[Observed]) -> list[Observed]:
+async def _asked_at(
+    at: datetime, listed: AsyncIterator[DisputeState | Unhandled | Refused | Unknown]
+) -> AsyncIterator[DisputeState | Unhandled | Refused | Unknown]:
+    """A list says how disputes stand now, and no second of it."""
+    async for each in listed:
+        yield replace(each, observed=ask_at(each.observed, at)) if isinstance(each, DisputeState) else each
+
+
+async def _news_of_payments(reading: Reading, facts: Sequence[Observed]) -> list[Observed]:
     """Those that take a payment further than we know it to be."""
     told = [(fact, seen) for fact in facts if (seen := payment_told(fact.event)) is not None]
     async with reading.pool.acquire() as connection:
@@ -168,69 +144,46 @@ async def _news(reading: _Reading, facts: Sequence[Observed]) -> list[Observed]:
     return [fact for fact, seen in told if is_news(seen)]
 
 
-async def _apply(reading: _Reading, fact: Observed) -> bool | None:
-    """Whether it was about an order of ours; None for an error of ours, which must not keep the others from us."""
-    try:
-        async with reading.pool.acquire() as connection, connection.transaction():
-            applied = await apply(connection, fact, reading.cause, reading.book)
-    except Exception as error:  # noqa: BLE001 - the cursor stays, so that it is tried again
-        log.error("payment.not_applied", gateway=fact.gateway, error_class=type(error).__name__)  # noqa: TRY400
-        return None
-    if not isinstance(applied, Applied):
-        return False
-    for effect in applied.effects:
-        reading.hints.offer(SEND_EFFECT, effect)
-    return True
-
-
-# --- windows of time ---
-
-
-async def _read_on(
-    reading: _Reading,
-    cursor: str,
-    overlap: timedelta,
-    read: Callable[[datetime, datetime], Awaitable[Backfilled]],
-    *,
-    is_kept_for: timedelta = timedelta.max,
-) -> Backfilled:
-    """From where the last run has come to, up to a minute ago; no further than the first window that was cut short."""
-    now = reading.book.clock()
+async def _news_of_payouts(reading: Reading, facts: Sequence[Observed]) -> list[Observed]:
+    """Those that we do not know in this state. One that is on its way is nobody's news."""
+    told = [(fact, fact.event) for fact in facts if isinstance(fact.event, PayoutTold)]
     async with reading.pool.acquire() as connection:
-        reached = await cursors.read(connection, cursor)
-        is_ahead = reached is not None and reached > now
-        begins = now - KEPT_FOR if reached is None or is_ahead else reached
-        if reached is not None and is_ahead:
-            # Written while a clock was ahead. How far the list had been read by then, nobody knows.
-            await cursors.set_back(connection, cursor, reached, begins)
-            log.warning("backfill.cursor_was_ahead", cursor=cursor, reached=reached.isoformat())
-    is_gap = now - begins > is_kept_for
-    if is_gap:
-        log.warning("backfill.gap", cursor=cursor, since=begins.isoformat())
-    total = Backfilled(complete=not is_gap and not is_ahead)
-    for since, until in _windows(begins - overlap, now - TAIL):
-        window = await read(since, until)
-        total += window
-        if not window.complete:
-            break
-        async with reading.pool.acquire() as connection:
-            await cursors.advance(connection, cursor, until)
-    return total
+        names = [payout.gateway_payout_id for _, payout in told]
+        known = await payouts.known(connection, reading.client.name, names)
+
+    def is_news(payout: PayoutTold) -> bool:
+        before = known.get(payout.gateway_payout_id)
+        return (payout.is_paid and before not in {"paid", "failed"}) or (payout.has_failed and before != "failed")
+
+    return [fact for fact, payout in told if is_news(payout)]
 
 
-def _windows(since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-    while since < until:
-        end = min(since + WINDOW, until)
-        yield since, end
-        since = end
+async def _news_of_refunds(reading: Reading, facts: Sequence[Observed]) -> list[Observed]:
+    """Those that we do not know by their name, or that have come further."""
+    told = [(fact, fact.event) for fact in facts if isinstance(fact.event, RefundTold)]
+    async with reading.pool.acquire() as connection:
+        names = [refund.gateway_refund_id for _, refund in told]
+        known = await money_back.known(connection, reading.client.name, names)
+
+    def is_news(refund: RefundTold) -> bool:
+        before = known.get(refund.gateway_refund_id)
+        return before is None or may_move(before, refund.status)
+
+    return [fact for fact, refund in told if is_news(refund)]
 
 
-async def _batches(items: AsyncIterator[Item]) -> AsyncIterator[list[Item]]:
-    batch: list[Item] = []
-    async for item in items:
-        batch.append(item)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+async def _news_of_disputes(reading: Reading, facts: Sequence[Observed]) -> list[Observed]:
+    """Those that would change what we hold of them, the second of it aside."""
+    told = [(fact, fact.event) for fact in facts if isinstance(fact.event, DisputeTold)]
+    async with reading.pool.acquire() as connection:
+        names = [dispute.gateway_dispute_id for _, dispute in told]
+        known = await disputes.known(connection, reading.client.name, names)
+
+    def is_news(dispute: DisputeTold) -> bool:
+        before = known.get(dispute.gateway_dispute_id)
+        if before is None:
+            return True
+        after = merge(before, dispute, before.amount.currency)
+        return replace(after, told_at=before.told_at) != before
+
+    return [fact for fact, dispute in told if is_news(dispute)]

@@ -24,7 +24,7 @@ from db.pool import UNAVAILABLE, Pool, Tx
 from db.work_attempts import Trouble, TroubleClass
 from workers.alone import ALONE, MOST_CRASHES, SILENT_ATTEMPTS, Alone, Ending, when_back
 from workers.alone import LEASE_SECONDS as ALONE_LEASE_SECONDS
-from workers.causes import WORKER_CRASH, trouble, trouble_with_effect
+from workers.causes import TRANSIENT, WORKER_CRASH, trouble, trouble_with_effect
 from workers.delivery.sender import NotNow, Sender, Settled
 from workers.retrying import delay_seconds
 from workers.whoami import this_process
@@ -135,9 +135,9 @@ async def _send(pool: Pool, senders: Sender, effect: Effect, limit_seconds: floa
     except TimeoutError:
         not_now = NotNow(f"sending took longer than {limit_seconds:g} s")
         return await _come_back(pool, effect, not_now, alone=alone)
-    except NotNow as not_now:
-        return await _come_back(pool, effect, not_now, alone=alone)
     except Exception as error:  # noqa: BLE001 - for a person, or a bug: dead at once, and must not take the worker along
+        if isinstance(error, TRANSIENT):
+            return await _come_back(pool, effect, error, alone=alone)
         return await _bury(pool, effect, trouble_with_effect(error, effect.kind), alone=alone)
     return await _settle(pool, effect, settled, alone=alone)
 
@@ -153,11 +153,12 @@ async def _settle(pool: Pool, effect: Effect, settled: Settled, *, alone: bool) 
     return Outcome.SENT
 
 
-async def _come_back(pool: Pool, effect: Effect, not_now: NotNow, *, alone: bool) -> Outcome:
-    failed = trouble_with_effect(not_now, effect.kind)
+async def _come_back(pool: Pool, effect: Effect, error: Exception, *, alone: bool) -> Outcome:
+    failed = trouble_with_effect(error, effect.kind)
     if effect.attempts >= BUDGET:
         return await _bury(pool, effect, failed, alone=alone)
-    return await _postpone(pool, effect, failed, _delay(effect.attempts, not_now.retry_after_seconds), alone=alone)
+    wish = error.retry_after_seconds if isinstance(error, NotNow) else None
+    return await _postpone(pool, effect, failed, _delay(effect.attempts, wish), alone=alone)
 
 
 def _delay(attempts: int, wish_seconds: float | None = None) -> float:

@@ -19,9 +19,13 @@ from gateways.client import BACKGROUND, Client, Gone, Refused, SubscriptionState
 from payments.effects import EffectKind
 from payments.subscription import ENDED, SubscriptionStatus, keep_time
 from workers.apply import Book, apply_answer
+from workers.call_record import calls_kept
 from workers.captures import Captures
 from workers.delivery.sender import SENT, NeverAgain, NotNow, Sender, Settled
 from workers.fetched_events import Fetches
+from workers.money_reads import MoneyReads
+from workers.payouts import Payouts
+from workers.refunds import Refunds
 
 #: A subscription that is told of again while it is read is read again, so often at once.
 READS = 3
@@ -34,26 +38,32 @@ NOTHING_CANCELLED = Settled("nothing was cancelled: it has ended, or is paid for
 
 @dataclass(frozen=True, slots=True)
 class Errands:
-    """Every errand by its kind."""
+    """Every errand by its kind. What each calls is kept with its effect."""
 
+    pool: Pool
     by_kind: Mapping[str, Sender]
 
     @classmethod
     def of(cls, pool: Pool, clients: Mapping[str, Client], book: Book) -> Errands:
         return cls(
+            pool,
             {
                 EffectKind.GATEWAY_CAPTURE_PAYMENT: Captures(pool, clients, book),
+                EffectKind.GATEWAY_REFUND_PAYMENT: Refunds(pool, clients, book),
+                EffectKind.GATEWAY_MATCH_PAYOUT: Payouts(pool, clients, book.clock),
+                EffectKind.GATEWAY_READ_MONEY_BACK: MoneyReads(pool, clients, book),
                 EffectKind.GATEWAY_READ_SUBSCRIPTION: Reads(pool, clients, book),
                 EffectKind.GATEWAY_CANCEL_SUBSCRIPTION: Cancellations(pool, clients, book),
                 EffectKind.GATEWAY_FETCH_EVENT: Fetches(pool, clients),
-            }
+            },
         )
 
     async def send(self, effect: Effect) -> Settled:
         errand = self.by_kind.get(effect.kind)
         if errand is None:
             raise NotNow(f"this version of the workers knows no errand {effect.kind!r}")
-        return await errand.send(effect)
+        async with calls_kept(self.pool, "effect", effect.id):
+            return await errand.send(effect)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Fetches:
         name = effect.detail["gateway"]
         client = self.clients.get(name)
         if client is None or not isinstance(client, Snapshots):
-            return Settled(f"nothing was fetched: {name} has no key here")
+            raise NotNow(f"nothing was fetched: {name} has no key here", needs_person=True)
         match await client.fetch_snapshot(effect.detail["eventId"], BACKGROUND):
             case Unknown(reason=reason):
                 raise NotNow(f"the gateway's answer is unknown: {reason}")

@@ -47,6 +47,7 @@ from payments.payment import PaymentStatus
 from workers import asking
 from workers.apply import Book
 from workers.asking import Recorded
+from workers.call_record import calls_kept
 from workers.two_clocks import set_right
 
 Found = TypeVar("Found")
@@ -104,15 +105,18 @@ async def look_at(
         case Seen() as seen:
             return seen
         case Attempt() as attempt:
-            answer = await looking.ask(attempt)
+            async with calls_kept(pool, "payment_attempt", attempt.id):
+                answer = await looking.ask(attempt)
             async with pool.acquire() as connection, connection.transaction():
                 return await looking.record(connection, attempt, answer)
         case str(session_id):
-            state = await looking.fetch_session(session_id)
+            async with calls_kept(pool, "order", orphan.order_id):
+                state = await looking.fetch_session(session_id)
             async with pool.acquire() as connection, connection.transaction():
                 return await looking.record_page(connection, orphan, session_id, state)
         case payment_ids:
-            payments = [await looking.fetch_payment(payment_id) for payment_id in payment_ids]
+            async with calls_kept(pool, "order", orphan.order_id):
+                payments = [await looking.fetch_payment(payment_id) for payment_id in payment_ids]
             async with pool.acquire() as connection, connection.transaction():
                 return await looking.record_payments(connection, orphan.order_id, payments)
 

@@ -1,5 +1,6 @@
-"""Orders whose end nobody has told us: a look at each (``workers.looking``), the longest waiting first; and then the
-subscriptions that nobody has told us of (``workers.subscription_recovery``).
+"""Orders whose end nobody has told us: a look at each (``workers.looking``), the longest waiting first; then the
+subscriptions that nobody has told us of (``workers.subscription_recovery``), and the money that goes back
+(``workers.money_recovery``).
 
 Which are due, ``db.orphans`` says. Each is put off as it is taken, by a pause that grows with every look that changed
 nothing: so one that stays as it is keeps no other from its turn, and a run that dies leaves its orders to the next.
@@ -10,19 +11,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 
-from db import orphans
+from db import orphans, overdue_money
 from db.history import Cause
 from db.orphans import Orphan
 from db.pool import Pool
-from gateways.client import Client, Doubt
+from gateways.client import Client
+from workers.answering import Answering
 from workers.apply import Book
 from workers.hints import Hints
 from workers.looking import Look, Seen, look_at
+from workers.money_recovery import Looked as LookedAtMoney
+from workers.money_recovery import recover_money
 from workers.queues import SEND_EFFECT
 from workers.subscription_recovery import Looked, recover_subscriptions
 from workers.two_clocks import set_right
@@ -35,11 +40,6 @@ RUN_SECONDS = 20 * 60.0
 #: Orders asked about at once. The gateways' own rates are kept by their clients, which let live traffic go first.
 AT_ONCE = 4
 
-#: A gateway that gave no answer so often in a row, for one of these reasons, is left alone until the next run. Others
-#: are about single orders, of which even many must keep no other from its turn.
-AWAY_AFTER = 3
-OUTAGE = frozenset({Doubt.TIMED_OUT, Doubt.CONNECTION_LOST, Doubt.SERVER_ERROR, Doubt.RATE_LIMITED, Doubt.BUSY})
-
 #: What came of a look that ended in an error of ours.
 FAILED = "failed"
 
@@ -48,8 +48,8 @@ FAILED = "failed"
 class Recovered:
     """What a run did. ``complete``: every order that was due has been asked about, and each got an answer.
 
-    ``subscriptions``: how many of those were asked about. ``unasked`` names the gateways where orders wait for an
-    answer, and that nobody has given us a key for any more.
+    ``subscriptions``, ``refunds``, ``disputes``: how many of those were asked about. ``unasked`` names the gateways
+    where orders or money wait for an answer, and that nobody has given us a key for any more.
     """
 
     asked: int
@@ -60,6 +60,8 @@ class Recovered:
     not_found: int
     failed: int
     subscriptions: int
+    refunds: int
+    disputes: int
     complete: bool
     unasked: str = ""
 
@@ -72,44 +74,58 @@ async def recover_orphans(
     Any number of runs at once: each order is taken by one of them. A gateway that does not answer holds up no other.
     """
     looks: Counter[str] = Counter()
-    in_vain = dict.fromkeys(clients, 0)
+    answering, cause = Answering(clients), Cause("reconciliation", run)
     until = time.monotonic() + seconds
     while is_in_time := time.monotonic() < until:
-        askable = {name: client for name, client in clients.items() if in_vain[name] < AWAY_AFTER}
+        askable = answering.askable()
         taken = await _claim(pool, askable, book)
         if not taken:
             break
-        for orphan, seen in await _look_at_all(pool, askable, book, taken, Cause("reconciliation", run)):
+        for orphan, seen in await _look_at_all(pool, askable, book, taken, cause):
             looks[seen.look if seen else FAILED] += 1
             if orphan.gateway is not None:
-                in_vain[orphan.gateway] = in_vain[orphan.gateway] + 1 if _is_in_vain(seen) else 0
-            for effect in seen.effects if seen else ():
-                hints.offer(SEND_EFFECT, effect)
-    looked = await recover_subscriptions(pool, clients, book, Cause("reconciliation", run))
-    for effect in looked.effects:
-        hints.offer(SEND_EFFECT, effect)
+                answering.hear(orphan.gateway, seen.doubt if seen else None)
+            _offer(hints, seen.effects if seen else ())
+    subscriptions = await recover_subscriptions(pool, clients, book, cause)
+    _offer(hints, subscriptions.effects)
+    money = await recover_money(pool, answering, book, cause)
+    _offer(hints, money.effects)
     unasked = await _unasked(pool, clients, book)
-    recovered = _told(looks, looked, unasked, is_in_time=is_in_time)
+    recovered = _told(looks, subscriptions, money, unasked, is_in_time=is_in_time)
     if unasked:
         log.warning("orphans.unasked", run=run, gateways=unasked)
-    if recovered.asked or recovered.subscriptions:
-        log.info("orphans.recovered", run=run, **looks, subscriptions=recovered.subscriptions)
+    if recovered.asked or recovered.subscriptions or recovered.refunds or recovered.disputes:
+        others = {what: getattr(recovered, what) for what in ("subscriptions", "refunds", "disputes")}
+        log.info("orphans.recovered", run=run, **looks, **others)
     return recovered
 
 
-def _told(looks: Mapping[str, int], looked: Looked, unasked: str, *, is_in_time: bool) -> Recovered:
+def _offer(hints: Hints, effects: Iterable[UUID]) -> None:
+    for effect in effects:
+        hints.offer(SEND_EFFECT, effect)
+
+
+def _told(
+    looks: Mapping[str, int], subscriptions: Looked, money: LookedAtMoney, unasked: str, *, is_in_time: bool
+) -> Recovered:
     counts = {name: looks.get(name, 0) for name in (*Look, FAILED)}
-    has_answers = not counts[Look.UNKNOWN] and not counts[FAILED]
-    is_complete = is_in_time and has_answers and not looked.in_vain and not unasked
+    in_vain = counts[Look.UNKNOWN] + counts[FAILED] + subscriptions.in_vain + money.in_vain
     return Recovered(
-        asked=sum(counts.values()), **counts, subscriptions=looked.asked, complete=is_complete, unasked=unasked
+        asked=sum(counts.values()),
+        **counts,
+        subscriptions=subscriptions.asked,
+        refunds=money.refunds,
+        disputes=money.disputes,
+        complete=is_in_time and money.is_in_time and not in_vain and not unasked,
+        unasked=unasked,
     )
 
 
 async def _unasked(pool: Pool, clients: Mapping[str, Client], book: Book) -> str:
     async with pool.acquire() as connection:
         now = (await set_right(connection, book)).clock()
-        return ", ".join(await orphans.unasked(connection, now, list(clients)))
+        of_orders = await orphans.unasked(connection, now, list(clients))
+        return ", ".join(sorted({*of_orders, *await overdue_money.unasked(connection, now, list(clients))}))
 
 
 async def _claim(pool: Pool, askable: Mapping[str, Client], book: Book) -> list[Orphan]:
@@ -138,7 +154,3 @@ async def _look_safely(
     except Exception as error:  # noqa: BLE001 - one order must not end the look at the others; its turn comes again
         log.error("orphan.look_failed", order_id=str(orphan.order_id), error_class=type(error).__name__)  # noqa: TRY400
         return None
-
-
-def _is_in_vain(seen: Seen | None) -> bool:
-    return seen is not None and seen.doubt in OUTAGE

@@ -39,6 +39,7 @@ from gateways.client import (
 from payments.events import Observed, SubscriptionTold
 from payments.snapshot import ENDED, Snapshot, SubscriptionStatus, with_known_end
 from workers.apply import Book, apply_answer
+from workers.call_record import calls_kept
 
 log = structlog.get_logger(__name__)
 
@@ -78,6 +79,7 @@ class Why(StrEnum):
     INCOMPLETE = "incomplete"  # its page has not been paid
     PENDING = "pending"  # something else was asked for, and its answer is not here
     TAKEN = "taken"  # they have another one of the plan that is wished for
+    TRIAL = "trial"  # it is on trial, and they have had that of the plan that is wished for
     GATEWAY = "gateway"  # which can do it to none of this kind, or not in this state
 
 
@@ -124,7 +126,8 @@ async def carry_out(
         if held.subscription.status in ENDED:
             await requests.refuse(connection, request.id, "it has ended meanwhile")
             return Impossible(Why.ENDED, "This subscription has ended.")
-    answer = await _call(client, held, request, patience)
+    async with calls_kept(pool, "subscription_request", request.id):
+        answer = await _call(client, held, request, patience)
     if isinstance(answer, SubscriptionState):
         return await _keep(pool, client, book, request, held.version, answer, cause, until)
     async with pool.acquire() as connection, connection.transaction():
@@ -139,8 +142,9 @@ async def _take(tx: Tx, held: Locked, wish: Wish, instance_id: str, caller: str)
         return Impossible(Why.INCOMPLETE, "This subscription has not begun.")
     request = await requests.live(tx, held.id)
     if request is None:
-        if wish.kind == "change_plan" and await _has_another(tx, held, wish.request["planId"]):
-            return Impossible(Why.TAKEN, "You have another subscription of this plan.")
+        why_not = await _why_not_to(tx, held, wish.request["planId"]) if wish.kind == "change_plan" else None
+        if why_not is not None:
+            return why_not
         number = await requests.count(tx, held.id) + 1
         request = await requests.intend(
             tx,
@@ -158,14 +162,22 @@ async def _take(tx: Tx, held: Locked, wish: Wish, instance_id: str, caller: str)
     return request
 
 
-async def _has_another(tx: Tx, held: Locked, plan_id: str) -> bool:
-    """Of a plan that a user may have once. Under the turn that a purchase of it takes, so that of a change and a
-    purchase of one moment the second sees the first."""
+async def _why_not_to(tx: Tx, held: Locked, plan_id: str) -> Impossible | None:
+    """What a user may have once: a plan that allows no more, and its trial. Under the turn that a purchase of it takes,
+    so that of a change and a purchase of one moment the second sees the first."""
     await attempts.serialise(tx, user_id=held.user_id, plan_id=plan_id, gateway="")
     plan = await catalogue.find(tx, plan_id)
-    if plan is None or plan.many or plan_id == held.sold.plan_id:
-        return False
-    return await subscriptions.find_open(tx, held.user_id, plan_id, but=held.id) is not None
+    if plan is None or plan_id == held.sold.plan_id:
+        return None
+    if not plan.many and await subscriptions.find_open(tx, held.user_id, plan_id, but=held.id) is not None:
+        return Impossible(Why.TAKEN, "You have another subscription of this plan.")
+    if held.subscription.status is not SubscriptionStatus.TRIALING:
+        return None
+    if plan.trial_days and not await subscriptions.has_had_trial(tx, held.user_id, plan_id, but=held.id):
+        return None
+    return Impossible(
+        Why.TRIAL, "In its trial, a subscription can only go over to a plan with a trial that you have not had."
+    )
 
 
 async def _call(

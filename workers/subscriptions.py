@@ -29,6 +29,7 @@ from payments.subscription import (
     follow,
     keep_time,
 )
+from workers.booking import book_payment
 from workers.subscription_effects import Line, owe_effects
 
 
@@ -167,6 +168,8 @@ async def _write_payment(
     known = await payments.find_taken(tx, line.gateway, paid.gateway_payment_id)
     if known is not None:
         await payments.tie_to_invoice(tx, known, invoice_id)
+        if standing is Standing.HELD:
+            await payments.hold(tx, known, invoice_id)
         return known
     row = await payments.record(
         tx,
@@ -180,6 +183,7 @@ async def _write_payment(
     )
     if row is None:
         raise RuntimeError("a payment of this invoice belongs to another order or invoice")
+    await book_payment(tx, line, row, first.order_id if first else None, paid.paid)
     return row
 
 

@@ -20,19 +20,20 @@ from uuid import UUID
 
 import structlog
 
-from db import effects, webhook_events, work_attempts
+from db import effects, references, webhook_events, work_attempts
 from db.history import Cause
 from db.pool import UNAVAILABLE, Pool, Tx
 from db.webhook_events import Claimed
 from db.work_attempts import Trouble, TroubleClass
 from gateways import reading
-from gateways.gateway import Elsewhere, Gateway, Unhandled
+from gateways.gateway import Elsewhere, Gateway, TranslationError, Unhandled
 from payments.effects import EffectKind, idempotency_key
-from payments.order import Capture, Early, Held, Mismatch, Move, Outcome, Record, Stale, Surplus
+from payments.order import Capture, Early, Held, Mismatch, Move, Outcome, Record, Returned, Stale, Surplus
 from payments.subscription import Followed, FollowOutcome
 from workers.alone import ALONE, LEASE_SECONDS, MOST_CRASHES, SILENT_ATTEMPTS, Alone, Ending, when_back
 from workers.apply import Applied, Book, Contradiction, Foreign, NotSubscribed, Unmatched, apply
 from workers.causes import WORKER_CRASH, trouble, trouble_with_event
+from workers.money_back import Booked
 from workers.retrying import delay_seconds
 from workers.whoami import this_process
 
@@ -250,6 +251,8 @@ async def work_claimed(tx: Tx, desk: Desk, claimed: Claimed) -> Result:
 
     observed = gateway.translate(reading.parse(claimed.raw))
     if isinstance(observed, Unhandled):
+        if await references.are_known(tx, claimed.gateway, observed.names):
+            raise TranslationError(f"{claimed.event_type}: it is about money of ours, and lacks a field")
         return await _ignore(tx, claimed, observed.reason)
     if isinstance(observed, Elsewhere):
         return await _owe_fetching(tx, claimed, observed)
@@ -282,7 +285,7 @@ def _not_ours(claimed: Claimed, ours: Account) -> str | None:
     return None
 
 
-def told(outcome: Outcome | Followed | NotSubscribed) -> str:
+def told(outcome: Outcome | Followed | NotSubscribed | Booked) -> str:
     """One word for what an event did, as its row and the log say it."""
     match outcome:
         case Followed(outcome=FollowOutcome.MOVED, after=after):
@@ -291,6 +294,8 @@ def told(outcome: Outcome | Followed | NotSubscribed) -> str:
             return followed.value
         case NotSubscribed():
             return "not_a_subscription"
+        case Booked(what=what):
+            return what
         case Move(to=to):
             return f"moved_to_{to}"
         case Record():
@@ -303,6 +308,8 @@ def told(outcome: Outcome | Followed | NotSubscribed) -> str:
             return "mismatch"
         case Held():
             return "held"
+        case Returned():
+            return "returned"
         case Stale():
             return "stale"
         case Early():
@@ -310,14 +317,12 @@ def told(outcome: Outcome | Followed | NotSubscribed) -> str:
 
 
 async def _owe_fetching(tx: Tx, claimed: Claimed, elsewhere: Elsewhere) -> Result:
-    """What happened is asked for outside this transaction, and kept as an event of its own."""
+    """What happened is asked for outside this transaction, and kept as an event of its own. Worked again, this asks
+    again for what could not be fetched."""
     kind = EffectKind.GATEWAY_FETCH_EVENT
-    owed = await effects.add(
-        tx,
-        kind=kind.value,
-        idempotency_key=idempotency_key(kind, claimed.gateway, elsewhere.event_id),
-        detail={"gateway": claimed.gateway, "eventId": elsewhere.event_id},
-    )
+    key = idempotency_key(kind, claimed.gateway, elsewhere.event_id)
+    detail = {"gateway": claimed.gateway, "eventId": elsewhere.event_id}
+    owed = await effects.add(tx, kind=kind.value, idempotency_key=key, detail=detail) or await effects.revive(tx, key)
     await webhook_events.finish(tx, claimed.id, "fetching")
     return Result(Worked.DONE, (owed,) if owed else (), "fetching")
 

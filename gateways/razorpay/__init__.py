@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateways.gateway import Gateway
+from gateways.razorpay.disputes import dashboard_url
 from gateways.razorpay.envelope import EVENT_ID_HEADER, is_redelivery, read_envelope
 from gateways.razorpay.events import EVENT_TYPES, translate
 from gateways.razorpay.signature import HEADER, verify
@@ -16,4 +17,5 @@ RAZORPAY = Gateway(
     is_redelivery=is_redelivery,
     translate=translate,
     event_types=EVENT_TYPES,
+    dispute_url=dashboard_url,
 )

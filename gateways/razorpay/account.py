@@ -46,6 +46,10 @@ class Account:
     async def _read(self, operation: str, request: Request, deadline: Deadline) -> Answer | Denial | Unknown:
         return await self._line.call(operation, partial(self._threads.attempt, request), deadline, is_repeatable=True)
 
+    async def _repeat(self, operation: str, request: Request, deadline: Deadline) -> Answer | Denial | Unknown:
+        """As often as it takes: it bears a key, under which it is done once."""
+        return await self._read(operation, request, deadline)
+
     async def _send(self, operation: str, request: Request, deadline: Deadline) -> Answer | Denial | Unknown:
         """Once, unless it cannot have arrived."""
         return await self._line.call(operation, partial(self._threads.attempt, request), deadline, is_repeatable=False)

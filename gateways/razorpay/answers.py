@@ -17,7 +17,7 @@ from gateways.reading import as_object, as_text
 
 #: Sentences that say more than "no", in lower case.
 _GONE = ("id provided does not exist", "not a valid id")
-_REFERENCE_TAKEN = ("reference id already attempted",)
+_REFERENCE_TAKEN = ("reference id already attempted", "different request with the same idempotency key")
 _EXPIRES_TOO_SOON = ("15 minutes in future", "lesser than the current time")
 
 #: Codes that no request of ours is to blame for, whatever status comes with them.
@@ -37,6 +37,9 @@ def judge(heard: Heard) -> Answer | Denial:
     code = as_text(error.get("code"))
     if httpx.codes.is_server_error(heard.status_code) or code in _NOT_OURS:
         raise NoAnswer(Doubt.SERVER_ERROR, request_id=request_id)
+    if heard.status_code == httpx.codes.CONFLICT:
+        # Of all requests only a refund has a key, and another one with it is being answered.
+        raise NoAnswer(Doubt.KEY_IN_USE, request_id=request_id)
     if httpx.codes.is_client_error(heard.status_code) and code:
         return _judge_denial(heard.status_code, error, code, request_id)
     raise NoAnswer(Doubt.UNREADABLE, request_id=request_id)

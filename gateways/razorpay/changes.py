@@ -70,14 +70,15 @@ def to_resume(subscription: Json, *, is_set_to_end: bool) -> tuple[Step, ...] | 
 
 
 def to_change_plan(subscription: Json, change: PlanChange) -> tuple[Step, ...] | Refused:
-    if _status(subscription) in FAILING:
-        return _refuse("a renewal of it has not been paid")
-    if _status(subscription) not in {"authenticated", "active"}:
+    if _status(subscription) not in {"authenticated", "active"} | FAILING:
         return _refuse("only an active one, or one in its trial, can change its plan")
-    if subscription.get("payment_method") not in {None, "card"}:
-        return _refuse("only what is paid by card can change its plan")
+    # Before anything is refused: what was done while its answer was lost stays done, whatever fails since.
     if subscription.get("plan_id") == change.price_id:
         return (Step(Verb.FORGET, {}),) if subscription.get("has_scheduled_changes") else ()
+    if _status(subscription) in FAILING:
+        return _refuse("a renewal of it has not been paid")
+    if subscription.get("payment_method") not in {None, "card"}:
+        return _refuse("only what is paid by card can change its plan")
     # In a trial no cycle is running, and nothing is paid that could be used up first.
     is_immediate = change.is_immediate or _status(subscription) == "authenticated"
     asked = {

@@ -2,7 +2,8 @@
 
 What a lost answer has done is asked of the gateway before anything is sent again (F55): a Payment Link is found by its
 reference, which Razorpay takes only once, and a capture shows on its payment. Subscriptions, whose hosted pages are
-sessions too, are in ``gateways.razorpay.beginning`` and ``.subscribing``; how a call is made, in ``.account``.
+sessions too, are in ``gateways.razorpay.beginning`` and ``.subscribing``; refunds, which alone have a key, disputes and
+settlements in ``.giving_back``; how a call is made, in ``.account``.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from gateways.razorpay.account import ID
 from gateways.razorpay.beginning import SUBSCRIPTION, is_subscription
 from gateways.razorpay.conclusions import judge_capture, judge_creation, pick_link
 from gateways.razorpay.freezing import freeze
+from gateways.razorpay.giving_back import GivingBack
 from gateways.razorpay.objects import read_items, read_payment, read_session, read_state
 from gateways.razorpay.settings import RazorpaySettings
 from gateways.razorpay.subscribing import Subscribing
@@ -60,7 +62,7 @@ def build(settings: RazorpaySettings, line: Line | None = None) -> Razorpay | No
     return Razorpay(settings.key_id, settings.key_secret.get_secret_value(), line, api_base=api_base)
 
 
-class Razorpay(Subscribing):
+class Razorpay(Subscribing, GivingBack):
     """One Razorpay account."""
 
     name = "razorpay"

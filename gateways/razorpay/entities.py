@@ -1,9 +1,9 @@
-"""What one Razorpay event is about: up to three entities of one sale, read from ``payload`` alone, since ``contains``
+"""What one Razorpay event is about: up to three entities of one affair, read from ``payload`` alone, since ``contains``
 does not always say the same."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 
 from gateways.gateway import Json
@@ -23,10 +23,13 @@ class Entities:
     payment: Json = field(default_factory=dict)
     subscription: Json = field(default_factory=dict)
     invoice: Json = field(default_factory=dict)
+    refund: Json = field(default_factory=dict)
+    dispute: Json = field(default_factory=dict)
+    settlement: Json = field(default_factory=dict)
 
     @property
     def are_missing(self) -> bool:
-        return not (self.link or self.order or self.payment or self.subscription or self.invoice)
+        return not any(getattr(self, each.name) for each in fields(self))
 
     @property
     def is_payment_of_invoice(self) -> bool:
@@ -40,7 +43,7 @@ class Entities:
 
 def read_entities(event: Json) -> Entities:
     payload = as_object(event.get("payload"))
-    names = ("payment_link", "order", "payment", "subscription", "invoice")
+    names = ("payment_link", "order", "payment", "subscription", "invoice", "refund", "dispute", "settlement")
     return Entities(*(as_object(as_object(payload.get(name)).get("entity")) for name in names))
 
 
@@ -51,8 +54,9 @@ def read_time(event: Json) -> datetime | None:
 
 def read_references(told: Entities) -> References:
     """A link hands its notes down to its order and payment, which is how ``payment.captured`` knows whose it is. A
-    subscription keeps its notes: of its invoices and payments, only the names tell. It is its own hosted page."""
-    bearers = (told.link, told.order, told.payment, told.subscription, told.invoice)
+    subscription keeps its notes: of its invoices and payments, only the names tell. It is its own hosted page. Refunds
+    and disputes name their payment, and come with it."""
+    bearers = (told.link, told.order, told.payment, told.subscription, told.invoice, told.refund)
     notes = [as_object(entity.get("notes")) for entity in bearers]
     marks = texts(*(note.get("counterfoil") for note in notes))
     link_id, own_id = as_text(told.link.get("id")), as_text(told.subscription.get("id"))
@@ -70,6 +74,8 @@ def read_references(told: Entities) -> References:
             told.payment.get("order_id"),
             told.link.get("order_id"),
             told.payment.get("id"),
+            told.refund.get("payment_id"),
+            told.dispute.get("payment_id"),
         ),
         instance=marks[0] if marks else None,
         session_id=link_id or own_id,

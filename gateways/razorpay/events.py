@@ -1,5 +1,5 @@
-"""Razorpay's words in ours: one line for each event type. Sales are read here, subscriptions and invoices in modules of
-their own.
+"""Razorpay's words in ours: one line for each event type. Sales are read here; subscriptions, invoices and money that
+goes back in modules of their own.
 
 Where an entity and the event's type contradict each other, the entity is believed and nothing is granted or closed.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from gateways.gateway import Json, TranslationError, Unhandled
-from gateways.razorpay import invoices, subscriptions
+from gateways.razorpay import disputes, invoices, payouts, refunds, subscriptions
 from gateways.razorpay.entities import Entities, read_entities, read_references, read_time
 from gateways.razorpay.failures import read_failure
 from gateways.reading import as_money, as_text
@@ -46,6 +46,8 @@ def translate(event: Json) -> Observed | Unhandled:
 def _refuse(event_type: str, told: Entities) -> Unhandled | None:
     if event_type.startswith("invoice."):
         return invoices.refuse(told)
+    if event_type.startswith("refund."):
+        return refunds.refuse(told)
     is_told_elsewhere = event_type in _OF_A_SALE and told.is_payment_of_invoice
     return Unhandled("told_by_its_invoice") if is_told_elsewhere else None
 
@@ -68,7 +70,7 @@ def _captured(told: Entities) -> OrderEvent:
     confirm(told.payment, "captured", True, "1")
     if not {"status", "captured"} & told.payment.keys():
         raise Unreadable("payment.status is missing")
-    return PaymentSucceeded(_payment_id(told), _amount(told))
+    return PaymentSucceeded(_payment_id(told), _amount(told), _fee(told.payment))
 
 
 def _authorised(told: Entities) -> OrderEvent:
@@ -101,6 +103,14 @@ def _amount(told: Entities) -> Money:
     return needed(as_money(told.payment.get("amount"), told.payment.get("currency")), "payment.amount with currency")
 
 
+def _fee(payment: Json) -> Money | None:
+    """Kept in the currency of the account: of a payment in another, whose ``base_amount`` is another figure, we could
+    not say in which. 0 is told of payments too whose fee is not known yet."""
+    is_foreign = payment.get("base_amount", payment.get("amount")) != payment.get("amount")
+    fee = None if is_foreign else as_money(payment.get("fee"), payment.get("currency"))
+    return fee if fee and fee.minor else None
+
+
 _FACTS: dict[str, Callable[[Entities], Event]] = {
     "payment.authorized": _authorised,
     "payment.captured": _captured,
@@ -121,6 +131,17 @@ _FACTS: dict[str, Callable[[Entities], Event]] = {
     "subscription.completed": subscriptions.subscription_over,
     "invoice.paid": invoices.invoice_settled,
     "invoice.expired": invoices.invoice_settled,
+    "refund.created": refunds.refund_told,
+    "refund.processed": refunds.refund_told,
+    "refund.failed": refunds.refund_told,
+    "refund.speed_changed": refunds.refund_told,
+    "payment.dispute.created": disputes.dispute_told,
+    "payment.dispute.under_review": disputes.dispute_told,
+    "payment.dispute.action_required": disputes.dispute_told,
+    "payment.dispute.won": disputes.dispute_told,
+    "payment.dispute.lost": disputes.dispute_told,
+    "payment.dispute.closed": disputes.dispute_told,
+    "settlement.processed": payouts.settlement_told,
 }
 
 #: What a sale is told by; of a payment for an invoice, the events of the invoice or of its subscription tell more.
@@ -129,5 +150,5 @@ _OF_A_SALE = frozenset({"payment.authorized", "payment.captured", "order.paid"})
 #: What names the payment of an invoice.
 _OF_AN_INVOICE = frozenset({"subscription.charged", "invoice.paid", "invoice.expired"})
 
-#: Every type that says something of an order or a subscription.
+#: Every type that says something of an order, a subscription, or money.
 EVENT_TYPES = frozenset(_FACTS)

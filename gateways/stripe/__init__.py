@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gateways.gateway import Gateway
+from gateways.stripe.disputes import dashboard_url
 from gateways.stripe.envelope import is_redelivery, read_envelope
 from gateways.stripe.events import EVENT_TYPES, translate
 from gateways.stripe.signature import HEADER, verify
@@ -16,4 +17,5 @@ STRIPE = Gateway(
     is_redelivery=is_redelivery,
     translate=translate,
     event_types=EVENT_TYPES,
+    dispute_url=dashboard_url,
 )

@@ -25,6 +25,9 @@ NOT_THERE = frozenset({"resource_missing", "not_found"})
 #: One request through the SDK.
 Send = Callable[[], Awaitable[object]]
 
+#: How a request for a refund names the payment.
+_REFUNDED = frozenset({"payment_intent", "charge"})
+
 
 async def send_once(send: Send) -> Answer | Denial:
     try:
@@ -59,10 +62,16 @@ def _judge(error: stripe.StripeError) -> Denial:
         case stripe.InvalidRequestError(param="expires_at"):
             return Denial(Refusal.OUTDATED, reason, request_id=request_id)
         case stripe.InvalidRequestError() | stripe.CardError():
-            is_gone = error.http_status == httpx.codes.NOT_FOUND and error.code in NOT_THERE
+            is_gone = error.code in NOT_THERE and _names_its_subject(error)
             return Denial(Refusal.INVALID, reason, is_gone=is_gone, request_id=request_id)
         case _:
             raise _broken(error, request_id) from None
+
+
+def _names_its_subject(error: stripe.StripeError) -> bool:
+    """What was asked about is missing, and not something that was named beside it. A payment to be refunded is named in
+    the body, where Stripe has told of what is missing with either status."""
+    return error.http_status == httpx.codes.NOT_FOUND or getattr(error, "param", None) in _REFUNDED
 
 
 def _broken(error: stripe.StripeError, request_id: str | None) -> NoAnswer:

@@ -106,15 +106,18 @@ def to_resume(subscription: Json, *, keeps_period: bool) -> tuple[Step, ...] | R
 
 def to_change_plan(subscription: Json, change: PlanChange) -> tuple[Step, ...] | Refused:
     """Raises ``Unreadable``."""
-    if _status(subscription) in FAILING:
-        return _refuse("a renewal of it has not been paid")
-    if _status(subscription) not in RUNNING:
+    if _status(subscription) not in RUNNING | FAILING:
         return _refuse("only a running subscription can change its plan")
     item = _only_item(subscription)
     if isinstance(item, Refused):
         return item
+    # Before anything is refused: what was done while its answer was lost stays done, whatever fails since.
     if as_id(item.get("price")) == change.price_id:
         return _release(subscription)
+    if change.is_immediate and change.price_id in _waiting_prices(subscription):
+        return ()
+    if _status(subscription) in FAILING:
+        return _refuse("a renewal of it has not been paid")
     if change.is_immediate:
         return _change_now(subscription, item, change)
     if _is_set_to_end(subscription):
@@ -125,8 +128,6 @@ def to_change_plan(subscription: Json, change: PlanChange) -> tuple[Step, ...] |
 
 def _change_now(subscription: Json, item: Json, change: PlanChange) -> tuple[Step, ...]:
     """Invoiced at once, and in force only when that is paid."""
-    if change.price_id in _waiting_prices(subscription):
-        return ()
     update = Update(
         {
             "items": [{"id": needed(as_text(item.get("id")), "items.data.id"), "price": change.price_id}],

@@ -1,7 +1,7 @@
 """Stripe's API through its official SDK: asynchronous, every call with a time limit, and all retries ours.
 
-Hosted pages, payments, events and the catalogue are here; subscriptions in ``gateways.stripe.subscribing``; how a call
-is made, in ``gateways.stripe.account``.
+Hosted pages, payments, events and the catalogue are here; subscriptions in ``gateways.stripe.subscribing``; refunds,
+disputes and payouts in ``.giving_back``; how a call is made, in ``.account``.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ from gateways.stripe import catalogue
 from gateways.stripe.account import window
 from gateways.stripe.answers import read_endpoint, read_page
 from gateways.stripe.freezing import freeze
+from gateways.stripe.giving_back import GivingBack
 from gateways.stripe.objects import EXPAND_SESSION, read_payment, read_session, read_state
 from gateways.stripe.settings import StripeSettings
 from gateways.stripe.subscribing import Subscribing
@@ -68,7 +69,7 @@ def build(settings: StripeSettings, line: Line | None = None) -> Stripe | None:
     return Stripe(settings.secret_key.get_secret_value(), line, api_base=api_base)
 
 
-class Stripe(Subscribing):
+class Stripe(Subscribing, GivingBack):
     """One Stripe account."""
 
     name = "stripe"

@@ -1,5 +1,5 @@
 """Stripe's words in ours: one line for each event type, in every API shape. Hosted pages and their payments are read
-here, subscriptions and invoices in modules of their own.
+here; subscriptions, invoices and money that goes back in modules of their own.
 
 Where the object and the event's type contradict each other, the object is believed and nothing is granted or closed.
 
@@ -17,7 +17,7 @@ from functools import partial
 
 from gateways.gateway import Elsewhere, Json, TranslationError, Unhandled
 from gateways.reading import as_id, as_money, as_object, as_text, as_time, texts
-from gateways.stripe import invoices, subscriptions
+from gateways.stripe import disputes, invoices, payouts, refunds, subscriptions
 from gateways.stripe.envelope import THIN_PREFIX, is_thin
 from gateways.stripe.failures import read_failure
 from gateways.translating import Unreadable, confirm, needed, observe
@@ -271,9 +271,44 @@ _CHAPTERS = (
         invoices.payment_references,
         {"invoice_payment.paid": invoices.invoice_payment_paid},
     ),
+    _Chapter(
+        refunds.refuse_charge,
+        refunds.read_references,
+        {"charge.refunded": refunds.charge_refunded},
+    ),
+    _Chapter(
+        refunds.refuse_refund,
+        refunds.read_references,
+        {
+            "refund.created": refunds.refund_told,
+            "refund.updated": refunds.refund_told,
+            "refund.failed": refunds.refund_told,
+            "charge.refund.updated": refunds.refund_told,
+        },
+    ),
+    _Chapter(
+        _take_all,
+        refunds.read_references,
+        {
+            "charge.dispute.created": disputes.dispute_told,
+            "charge.dispute.updated": disputes.dispute_told,
+            "charge.dispute.funds_withdrawn": disputes.funds_withdrawn,
+            "charge.dispute.funds_reinstated": disputes.funds_reinstated,
+            "charge.dispute.closed": disputes.dispute_told,
+            "radar.early_fraud_warning.created": disputes.fraud_warned,
+        },
+    ),
+    _Chapter(
+        _take_all,
+        payouts.read_references,
+        {
+            "payout.paid": payouts.payout_told,
+            "payout.failed": payouts.payout_told,
+        },
+    ),
 )
 
 _CHAPTER_OF = {event_type: chapter for chapter in _CHAPTERS for event_type in chapter.facts}
 
-#: Every type that says something of an order or a subscription.
+#: Every type that says something of an order, a subscription, or money.
 EVENT_TYPES = frozenset(_CHAPTER_OF)

@@ -26,7 +26,7 @@ from gateways.client import (
 )
 from gateways.customers import Customer, NewCustomer
 from gateways.gateway import Json
-from gateways.reading import as_id, as_text
+from gateways.reading import as_id, as_object, as_text
 from gateways.stripe import changes
 from gateways.stripe.account import Account, window
 from gateways.stripe.answers import Send, read_page
@@ -57,10 +57,8 @@ class Subscribing(Account):
         found = told(await self._ask("find_customer", search, deadline), read_page)
         if isinstance(found, Refused | Unknown):
             return found
-        customers, _ = found
-        if not customers:
-            return Absent()
-        return await self._address(_read_customer(customers[0]), wanted, deadline)
+        theirs = next((customer for customer in found[0] if _is_marked(customer, wanted)), None)
+        return Absent() if theirs is None else await self._address(_read_customer(theirs), wanted, deadline)
 
     async def _address(self, made: Customer, wanted: NewCustomer, deadline: Deadline) -> Customer | Refused | Unknown:
         if wanted.email is None:
@@ -248,6 +246,12 @@ def _about_its_state(end: Refused | Unknown) -> Refused | Unknown:
 
 def _marks(wanted: NewCustomer) -> dict[str, str]:
     return {"user_id": wanted.user_id, "counterfoil": wanted.instance_id}
+
+
+def _is_marked(customer: Json, wanted: NewCustomer) -> bool:
+    """Letter by letter: a search may be kinder than that, and bring another user's customer."""
+    marks = as_object(customer.get("metadata"))
+    return all(marks.get(name) == value for name, value in _marks(wanted).items())
 
 
 def _marked(wanted: NewCustomer) -> str:

@@ -1,4 +1,4 @@
-"""Razorpay's API over HTTP: key and secret, JSON in and out, one transaction to a call, and no idempotency keys."""
+"""Razorpay's API over HTTP: key and secret, JSON in and out, one transaction to a call; only refunds have a key."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from sandbox.razorpay import (
     billing,
     changes,
     customers,
+    disputes,
     errors,
     events,
     invoices,
@@ -27,6 +28,11 @@ from sandbox.razorpay import (
     payment_links,
     payments,
     plans,
+    refund_keys,
+    refunding,
+    refunds,
+    settlements,
+    settling,
     subscriptions,
 )
 from sandbox.razorpay.calls import GATEWAY, Call
@@ -56,6 +62,20 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/v1/payments", payments.list_payments),
     ("GET", "/v1/payments/{id}", payments.fetch),
     ("POST", "/v1/payments/{id}/capture", payments.capture),
+    ("POST", "/v1/payments/{id}/refund", refunds.create),
+    ("GET", "/v1/payments/{id}/refunds", refunds.list_of_payment),
+    ("GET", "/v1/payments/{id}/refunds/{refund}", refunds.fetch_of_payment),
+    ("POST", "/v1/refunds", refunds.create_of_named),
+    ("GET", "/v1/refunds", refunds.list_refunds),
+    ("GET", "/v1/refunds/{id}", refunds.fetch),
+    ("PATCH", "/v1/refunds/{id}", refunds.edit),
+    ("GET", "/v1/disputes", disputes.list_disputes),
+    ("GET", "/v1/disputes/{id}", disputes.fetch),
+    ("POST", "/v1/disputes/{id}/accept", disputes.accept),
+    ("PATCH", "/v1/disputes/{id}/contest", disputes.contest),
+    ("GET", "/v1/settlements", settlements.list_settlements),
+    ("GET", "/v1/settlements/recon/combined", settlements.report),
+    ("GET", "/v1/settlements/{id}", settlements.fetch),
     ("POST", "/v1/customers", customers.create),
     ("GET", "/v1/customers", customers.list_customers),
     ("GET", "/v1/customers/{id}", customers.fetch),
@@ -91,26 +111,40 @@ def razorpay_app(world: World, keys: KeyRing) -> Starlette:
     world.agenda.on(payments.TIMES_OUT, lambda payment_id: payments.time_out(world, payment_id))
     world.agenda.on(payments.AUTHORISES_LATE, lambda payment_id: payments.authorise_late(world, payment_id))
     world.agenda.on(payments.LAPSES, lambda payment_id: payments.lapse(world, payment_id))
+    world.agenda.on(refunding.ENDS, lambda refund_id: refunding.end_when_due(world, refund_id))
+    world.agenda.on(settling.ARRIVES, lambda settlement_id: settling.arrive_when_due(world, settlement_id))
     billing.follow(world)
+    in_use = refund_keys.Keys()
     routes = [
         # The documentation writes its URLs with a slash at the end, the SDKs without.
-        Route(path + slash, _serving(world, keys, handler), methods=[method])
+        Route(path + slash, _serving(world, keys, handler, in_use), methods=[method])
         for method, path, handler in ROUTES
         for slash in ("", "/")
     ]
     return Starlette(routes=routes, exception_handlers={404: _answer_unknown_url, 405: _answer_unknown_url})
 
 
-def _serving(world: World, keys: KeyRing, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+def _serving(
+    world: World, keys: KeyRing, handler: Handler, in_use: refund_keys.Keys
+) -> Callable[[Request], Awaitable[Response]]:
     async def serve(request: Request) -> Response:
         try:
             body = await wire.read_body(request)
         except wire.TooLarge:
             return _refusal(RazorpayError("The request body is too large.", status=413)).as_response()
-        answer = _answer(world, keys, handler, request, body)
-        return await wire.send_through(world.faults, answer, wire.lane(GATEWAY, handler))
+        try:
+            with in_use.in_use(_refund_key(request, handler)):
+                answer = _answer(world, keys, handler, request, body)
+                return await wire.send_through(world.faults, answer, wire.lane(GATEWAY, handler))
+        except RazorpayError as error:
+            return _refusal(error).as_response()
 
     return serve
+
+
+def _refund_key(request: Request, handler: Handler) -> str | None:
+    """The header makes a difference to one call alone."""
+    return request.headers.get(refund_keys.HEADER) if handler is refunds.create else None
 
 
 def _answer(world: World, keys: KeyRing, handler: Handler, request: Request, body: bytes) -> Answer:
@@ -126,7 +160,7 @@ def _answer(world: World, keys: KeyRing, handler: Handler, request: Request, bod
                 raise errors.server_error()
         fields = _fields(request, body)
         _refuse_card_numbers(fields)
-        call = Call(world, Fields(fields), dict(request.path_params))
+        call = Call(world, Fields(fields), dict(request.path_params), _refund_key(request, handler))
         before = world.store.changes()
         with world.store.transaction():
             answer = handler(call)

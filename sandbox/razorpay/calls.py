@@ -17,11 +17,12 @@ COUNT_MAX = 100
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call; ``fields`` are its body's, or its query's; ``ids`` those in its URL."""
+    """A call; ``fields`` are its body's, or its query's; ``ids`` those in its URL; ``refund_key`` is in its headers."""
 
     world: World
     fields: Fields
     ids: Mapping[str, str]
+    refund_key: str | None = None
 
     def find(self, kind: str, object_id: str) -> Json:
         """The object, or Razorpay's error that there is none."""

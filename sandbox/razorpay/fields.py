@@ -56,6 +56,10 @@ class Fields:
             raise invalid(f"The {name.replace('_', ' ')} field must be true or false.", name)
         return value in (True, 1, "1")
 
+    def everything(self) -> dict[str, Any]:
+        """All of them, as they were told."""
+        return self._values
+
     def has(self, name: str) -> bool:
         return self._values.get(name) is not None
 
@@ -69,6 +73,17 @@ class Fields:
         if len(values) > limit:
             raise invalid(f"{name}: may not have more than {limit} items.", name)
         return [Fields(value) for value in values]
+
+    def texts(self, name: str, *, limit: int) -> list[str]:
+        """A list of texts."""
+        values = self._values.get(name)
+        if values is None:
+            return []
+        if not isinstance(values, list) or not all(isinstance(value, str) and value.isprintable() for value in values):
+            raise invalid(f"{name}: must be a list of strings.", name)
+        if len(values) > limit:
+            raise invalid(f"{name}: may not have more than {limit} items.", name)
+        return values
 
     def level(self, name: str) -> Fields:
         """The fields below this one."""

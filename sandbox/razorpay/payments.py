@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sandbox.cards import Authenticate, Card, Decline
 from sandbox.outcomes import NotPayable, Outcome, Paid
-from sandbox.razorpay import events, invoices, orders, payment_links, shapes
+from sandbox.razorpay import events, invoices, ledger, orders, payment_links, shapes
 from sandbox.razorpay.calls import GATEWAY, Call, collection, keep
 from sandbox.razorpay.errors import invalid
 from sandbox.razorpay.shapes import TIMED_OUT, Failure
@@ -229,6 +229,7 @@ def take(world: World, payment: Json) -> Json:
     world.agenda.strike(LAPSES, payment["id"])
     payment |= {"status": "captured", "captured": True, **shapes.fee(payment["amount"])}
     keep(world, "payment", payment)
+    ledger.credit_payment(world, payment)
     order = world.store.find(GATEWAY, orders.KIND, payment["order_id"])
     assert order is not None, "a payment is made for an order"
     order |= {"status": "paid", "amount_paid": payment["amount"], "amount_due": order["amount"] - payment["amount"]}

@@ -103,12 +103,12 @@ def fee(amount: int) -> dict[str, int]:
     return {"fee": amount * _FEE_PER_10000 // 10000, "tax": amount * _TAX_PER_10000 // 10000}
 
 
-def refund(payment: Json, now: int) -> Json:
-    """The whole of a payment, given back."""
+def refund(payment: Json, now: int, *, amount: int | None = None) -> Json:
+    """A payment, or so much of it, given back."""
     return {
         "id": new_id("rfnd_", 14),
         "entity": "refund",
-        "amount": payment["amount"],
+        "amount": payment["amount"] if amount is None else amount,
         "currency": payment["currency"],
         "payment_id": payment["id"],
         "notes": [],

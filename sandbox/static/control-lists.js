@@ -27,14 +27,15 @@ function waysOf({ gateway, takes_cards_alone: cardsAlone }, ways) {
 }
 
 function payableRow(payable, ways, look) {
-  const { id, gateway, amount, what, status, is_open: isOpen, expires, created, url, said } = payable;
+  const { id, gateway, amount, what, status, is_open: isOpen, expires, created, url, said, afterwards } = payable;
   const head = make("div", { class: "line" },
     mark(gateway), make("b", { class: "amount" }, amount), badge(status, mood(status)),
     make("span", { class: "grow what" }, what),
     url ? make("a", { href: url, target: "_blank", rel: "noopener", "data-do": "open" }, "Open page") : null);
   const below = make("p", { class: "soft small" },
     make("code", {}, id), ` made ${clockTime(created)}`, expires ? `, expires ${dateTime(expires)}` : "", said ? ` · ${said}` : "");
-  return make("li", { class: isOpen ? "payable open" : "payable" }, head, below, isOpen ? buttons(payable, ways, look) : null);
+  return make("li", { class: isOpen ? "payable open" : "payable" }, head, below,
+    isOpen ? buttons(payable, ways, look) : null, afterwards.length ? laterButtons(payable, look) : null);
 }
 
 function buttons({ id, amount }, ways, look) {
@@ -48,6 +49,20 @@ function buttons({ id, amount }, ways, look) {
       type: "button", "data-do": `pay ${way.says}`, title: way.order.card ?? way.order.vpa,
       click: ({ currentTarget }) => perform(currentTarget, pay(way), look),
     }, way.says)));
+}
+
+/** What happens to a payment that was taken: in the gateway's dashboard, or at the customer's bank. */
+function laterButtons({ id, amount, afterwards }, look) {
+  const give = ({ says, path, order: what }) => async () => {
+    const { status } = await order(path, what);
+    return `${amount}: ${says.toLowerCase()}${status ? `, ${status.replaceAll("_", " ")}` : ""}`;
+  };
+  return make("div", { class: "ways", role: "group", "aria-label": `After the payment of ${id}` },
+    make("span", { class: "soft small" }, "Afterwards:"),
+    ...afterwards.map((each) => make("button", {
+      type: "button", "data-do": `after ${each.says}`,
+      click: ({ currentTarget }) => perform(currentTarget, give(each), look),
+    }, each.says)));
 }
 
 // --- webhooks ---

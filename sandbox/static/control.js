@@ -90,6 +90,15 @@ for (const button of document.querySelectorAll("[data-advance]")) {
   }, look));
 }
 
+// --- money to the bank ---
+
+for (const button of document.querySelectorAll("[data-pay-out]")) {
+  button.addEventListener("click", () => perform(button, async () => {
+    const { data } = await order("payout", { gateway: button.dataset.payOut });
+    return data.length ? `On its way: ${data.map((each) => each.payout).join(", ")}` : "Nothing is there to be paid out";
+  }, look));
+}
+
 // --- faults as a whole ---
 
 function showSeed(faults) {

@@ -18,29 +18,36 @@ from sandbox import wire
 from sandbox.ids import new_id
 from sandbox.store import Json
 from sandbox.stripe import (
+    balance,
     billing,
     catalogue,
     charges,
     charging,
     checkout,
     customers,
+    disputes,
     endpoints,
     errors,
     events,
     expansion,
     forms,
+    fraud_warnings,
     invoice_items,
     invoice_payments,
     invoice_previews,
     invoices,
     means,
     pausing,
+    paying_out,
     payment_intents,
     payment_methods,
     payment_pages,
     payments,
+    payouts,
     portal,
     portal_configurations,
+    refunding,
+    refunds,
     schedules,
     subscription_changes,
     subscriptions,
@@ -99,6 +106,25 @@ ROUTES: list[tuple[str, str, Handler]] = [
     ("GET", "/v1/charges", charges.list_charges),
     ("GET", "/v1/charges/{id}", charges.retrieve),
     ("POST", "/v1/charges/{id}", charges.update),
+    ("GET", "/v1/charges/{id}/refunds", refunds.list_of_charge),
+    ("POST", "/v1/refunds", refunds.create),
+    ("GET", "/v1/refunds", refunds.list_refunds),
+    ("GET", "/v1/refunds/{id}", refunds.retrieve),
+    ("POST", "/v1/refunds/{id}", refunds.update),
+    ("POST", "/v1/refunds/{id}/cancel", refunds.cancel),
+    ("GET", "/v1/disputes", disputes.list_disputes),
+    ("GET", "/v1/disputes/{id}", disputes.retrieve),
+    ("POST", "/v1/disputes/{id}", disputes.update),
+    ("POST", "/v1/disputes/{id}/close", disputes.close),
+    ("GET", "/v1/radar/early_fraud_warnings", fraud_warnings.list_warnings),
+    ("GET", "/v1/radar/early_fraud_warnings/{id}", fraud_warnings.retrieve),
+    ("GET", "/v1/balance", payouts.retrieve_balance),
+    ("POST", "/v1/payouts", payouts.create),
+    ("GET", "/v1/payouts", payouts.list_payouts),
+    ("GET", "/v1/payouts/{id}", payouts.retrieve),
+    ("POST", "/v1/payouts/{id}", payouts.update),
+    ("GET", "/v1/balance_transactions", balance.list_transactions),
+    ("GET", "/v1/balance_transactions/{id}", balance.retrieve),
     ("POST", "/v1/payment_methods", payment_methods.create),
     ("GET", "/v1/payment_methods", payment_methods.list_methods),
     ("GET", "/v1/payment_methods/{id}", payment_methods.retrieve),
@@ -175,6 +201,8 @@ def stripe_app(world: World) -> Starlette:
     world.agenda.on(checkout.EXPIRES, lambda session_id: checkout.expire_when_due(world, session_id))
     world.agenda.on(charging.SETTLES, lambda subject: payments.settle(world, subject))
     world.agenda.on(charging.LAPSES, lambda intent_id: charging.lapse(world, intent_id))
+    world.agenda.on(refunding.ENDS, lambda refund_id: refunding.end_when_due(world, refund_id))
+    world.agenda.on(paying_out.ARRIVES, lambda payout_id: paying_out.arrive_when_due(world, payout_id))
     billing.enter(world)
     api = Api(world)
     routes = [Route(path, api.serving(handler), methods=[method]) for method, path, handler in ROUTES]

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from sandbox.cards import Authenticate, Decline
 from sandbox.ids import new_id
 from sandbox.store import Json
-from sandbox.stripe import events, shapes, shortfall
+from sandbox.stripe import balance, disputing, events, shapes, shortfall
 from sandbox.stripe.calls import GATEWAY, NOBODY, Cause
 from sandbox.stripe.means import Behaviour, behaviour_of
 from sandbox.stripe.refusals import NOT_AUTHENTICATED, REFUSALS, Refusal
@@ -103,11 +103,13 @@ def capture(world: World, intent: Json, amount: int, cause: Cause) -> Json:
     """Takes what was authorised, or less; what is left over goes back to the customer."""
     charge = _charge_of(world, intent)
     charge |= {"captured": True, "amount_captured": amount, "amount_refunded": charge["amount"] - amount}
+    charge["balance_transaction"] = balance.charge(world, charge, amount)["id"]
     intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
     _keep(world, charge, intent)
     world.agenda.strike(LAPSES, intent["id"])
     events.record(world, "charge.captured", charge, cause)
     events.record(world, "payment_intent.succeeded", intent, cause)
+    disputing.follow(world, charge)
     return intent
 
 
@@ -175,12 +177,16 @@ def _hold(world: World, intent: Json, charge: Json, cause: Cause) -> None:
 def _take(world: World, intent: Json, charge: Json, cause: Cause) -> None:
     """The money is taken."""
     charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": charge["amount"]}
-    charge["outcome"] = shapes.outcome(None)
+    charge |= {
+        "outcome": shapes.outcome(None),
+        "balance_transaction": balance.charge(world, charge, charge["amount"])["id"],
+    }
     intent |= {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge["id"]}
     _keep(world, charge, intent)
     _use(world, intent, cause)
     events.record(world, "charge.succeeded", charge, cause)
     events.record(world, "payment_intent.succeeded", intent, cause)
+    disputing.follow(world, charge)
 
 
 def _let_go(world: World, intent: Json, kind: str, cause: Cause) -> None:

@@ -17,6 +17,9 @@ INVALID = "invalid_request_error"
 TOO_MANY = 429
 PAYMENT_REQUIRED = 402
 
+#: What is not there is a 404 under these names, and a 400 under any other.
+_NAMED_IN_URLS = {"charge", "id", "intent", "payment_intent", "payment_method", "session", "webhook_endpoint"}
+
 
 @dataclass
 class StripeError(Exception):
@@ -58,8 +61,8 @@ def unknown(param: str) -> StripeError:
 
 
 def no_such(kind: str, object_id: str, param: str) -> StripeError:
-    """An object that is not there: 404 where the URL names it, 400 where a parameter does."""
-    status = 404 if param in {"id", "intent", "payment_method", "session", "webhook_endpoint"} else 400
+    """An object that is not there: 404 where the URL names it, or what a refund is made of; else 400."""
+    status = 404 if param in _NAMED_IN_URLS else 400
     return StripeError(f"No such {kind}: '{object_id}'", status=status, code="resource_missing", param=param)
 
 

@@ -28,6 +28,17 @@ _NAMES = {
     ("payment_intent", "payment_method"): "payment_method",
     ("payment_intent", "customer"): "customer",
     ("charge", "payment_intent"): "payment_intent",
+    ("charge", "balance_transaction"): "balance_transaction",
+    ("dispute", "charge"): "charge",
+    ("payout", "balance_transaction"): "balance_transaction",
+    ("payout", "failure_balance_transaction"): "balance_transaction",
+    ("dispute", "payment_intent"): "payment_intent",
+    ("radar.early_fraud_warning", "charge"): "charge",
+    ("radar.early_fraud_warning", "payment_intent"): "payment_intent",
+    ("refund", "charge"): "charge",
+    ("refund", "payment_intent"): "payment_intent",
+    ("refund", "balance_transaction"): "balance_transaction",
+    ("refund", "failure_balance_transaction"): "balance_transaction",
     ("charge", "customer"): "customer",
     ("payment_method", "customer"): "customer",
     ("price", "product"): "product",
@@ -54,8 +65,17 @@ def _secret(store: Store, invoice: Json) -> Json | None:
     return {"client_secret": intent["client_secret"], "type": "payment_intent"}
 
 
-#: Fields that are left out until they are asked for, and what is told then.
+def _source(store: Store, transaction: Json) -> Json | None:
+    """What a movement of the balance came of: its id does not say of which kind it is."""
+    found = (store.find("stripe", kind, transaction["source"]) for kind in _SOURCES)
+    return next((each for each in found if each is not None), None)
+
+
+_SOURCES = ("charge", "refund", "dispute", "payout")
+
+#: Fields that are left out, or only named, until they are asked for, and what is told then.
 _LEFT_OUT = {
+    ("balance_transaction", "source"): _source,
     ("checkout.session", "line_items"): _lines,
     ("invoice", "payments"): _payments,
     ("invoice", "confirmation_secret"): _secret,

@@ -32,6 +32,13 @@ CARDS = {
     "chargeDeclinedStolenCard": Card("9979", Decline.STOLEN),
     "chargeDeclinedVelocityLimitExceeded": Card("6975", Decline.TOO_OFTEN),
     "chargeCustomerFail": Card("0341", Decline.GENERIC, fails_later=True),
+    # These pay; what comes afterwards, ``refunding`` and ``disputing`` tell by their last digits.
+    "pendingRefund": Card("7726"),
+    "refundFail": Card("5126"),
+    "createDispute": Card("0259"),
+    "createDisputeProductNotReceived": Card("2685"),
+    "createDisputeInquiry": Card("1976"),
+    "createIssuerFraudRecord": Card("5423"),
     "authenticationRequired": Card("3184", asks_for_authentication=True),
     "authenticationRequiredOnSetup": Card("3155", asks_for_authentication=True),
     "authenticationRequiredChargeDeclinedInsufficientFunds": Card("3178", Decline.INSUFFICIENT_FUNDS, True),

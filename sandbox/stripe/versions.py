@@ -20,12 +20,16 @@ DEFAULT_VERSION = "2026-10-28.endive"
 _VERSION = re.compile(r"20\d\d-[01]\d-[0-3]\d(\.[a-z]+)?")
 _DATE_LENGTH = len("2026-10-28")
 
+INTENDED_METHODS = "2026-10-28"
 ENDIVE = "2026-09-30"
 DAHLIA = "2026-03-25"
 BASIL = "2025-03-31"
 CAPTURES_LATER = "2024-04-10"
 AUTOMATIC_METHODS = "2023-08-16"
 CHARGES_LEFT_THE_INTENT = "2022-11-15"
+
+#: How many objects an object lists inside itself; the rest is behind the list's address.
+_LISTED_MAX = 10
 
 Undo = Callable[[Store, Json], None]
 
@@ -93,17 +97,41 @@ def _charges_are_listed(store: Store, shown: Json) -> None:
     del shown["latest_charge"]
 
 
-def _refunds_are_listed(_: Store, shown: Json) -> None:
-    url = f"/v1/charges/{shown['id']}/refunds"
-    shown["refunds"] = {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": url}
+def _refunds_are_listed(store: Store, shown: Json) -> None:
+    refunds = store.newest("stripe", "refund", limit=1000, matching={"charge": shown["id"]})
+    for refund in refunds:
+        _refund_names_its_charge_alone(store, refund)
+    shown["refunds"] = {
+        "object": "list",
+        "data": refunds[:_LISTED_MAX],
+        "has_more": len(refunds) > _LISTED_MAX,
+        "total_count": len(refunds),
+        "url": f"/v1/charges/{shown['id']}/refunds",
+    }
+
+
+def _dispute_tells_no_intention(_: Store, shown: Json) -> None:
+    shown.pop("intended_submission_method", None)
+
+
+def _dispute_has_one_transaction(_: Store, shown: Json) -> None:
+    first = shown["balance_transactions"][:1]
+    shown["balance_transaction"] = first[0]["id"] if first else None
+
+
+def _refund_names_its_charge_alone(_: Store, shown: Json) -> None:
+    for name in ("customer", "customer_account", "payment_method"):
+        shown.pop(name, None)
 
 
 #: Newest first: the date of a change, the kind of object it concerns, and its reverse.
 _CHANGES: list[tuple[str, str, Undo]] = [
+    (INTENDED_METHODS, "dispute", _dispute_tells_no_intention),
     (ENDIVE, "checkout.session", _allow_list_leaves),
     (ENDIVE, "payment_intent", _allow_list_leaves),
     (ENDIVE, "subscription", billing_versions.status_needs_no_reason),
     (DAHLIA, "checkout.session", _ui_mode_has_its_short_name),
+    (DAHLIA, "refund", _refund_names_its_charge_alone),
     (BASIL, "checkout.session", _shipping_is_on_the_session),
     (BASIL, "subscription", billing_versions.period_is_on_the_subscription),
     (BASIL, "invoice", billing_versions.money_is_on_the_invoice),
@@ -112,4 +140,5 @@ _CHANGES: list[tuple[str, str, Undo]] = [
     (BASIL, "charge", billing_versions.charge_names_its_invoice),
     (CHARGES_LEFT_THE_INTENT, "payment_intent", _charges_are_listed),
     (CHARGES_LEFT_THE_INTENT, "charge", _refunds_are_listed),
+    (CHARGES_LEFT_THE_INTENT, "dispute", _dispute_has_one_transaction),
 ]

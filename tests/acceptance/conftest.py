@@ -88,8 +88,8 @@ class Stack:
 
 
 @contextmanager
-def started() -> Iterator[Running]:
-    """A stack of one's own."""
+def started(**settings: str) -> Iterator[Running]:
+    """A stack of one's own, which has these settings in its environment."""
     base = ports.choose_base()
     with passing("counterfoil-up-") as folder:
         data_dir = folder / "data"
@@ -97,6 +97,7 @@ def started() -> Iterator[Running]:
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "up", "--data-dir", str(data_dir), "--port-base", str(base)],
             cwd=ROOT,
+            env=os.environ | settings,
             stdout=log,
             stderr=subprocess.STDOUT,
         )

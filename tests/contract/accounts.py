@@ -17,7 +17,7 @@ from gateways.gateway import Json
 from gateways.razorpay.settings import RazorpaySettings
 from gateways.registry import GATEWAYS
 from gateways.stripe.settings import StripeSettings
-from payments.events import Event, Observed
+from payments.events import Event, Observed, PaymentSucceeded
 from payments.money import Money
 from tests.sandboxes import Sandbox
 
@@ -26,7 +26,8 @@ INSTANCE = "counterfoil"
 
 @dataclass(frozen=True)
 class Account:
-    """``session_type`` is the gateway's own name of a hosted page, ``taken`` amounts in currencies of every kind."""
+    """``session_type`` is the gateway's own name of a hosted page, ``taken`` amounts in currencies of every kind;
+    ``fee_per_10000`` is what its stand-in keeps, where it says so together with the payment."""
 
     name: str
     settings_type: type[BaseSettings]
@@ -35,6 +36,7 @@ class Account:
     session_type: str
     price: Money
     taken: tuple[Money, ...]
+    fee_per_10000: int | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -50,6 +52,12 @@ class Account:
 
     def sessions(self, sandbox: Sandbox) -> list[dict[str, Any]]:
         return sandbox.objects(self.name, self.session_type)
+
+    def succeeded(self, payment_id: str, paid: Money | None = None) -> PaymentSucceeded:
+        """As this gateway tells it."""
+        paid = paid or self.price
+        fee = None if self.fee_per_10000 is None else Money(paid.minor * self.fee_per_10000 // 10000, paid.currency)
+        return PaymentSucceeded(payment_id, paid, fee)
 
     def told(self, sandbox: Sandbox) -> list[Observed]:
         """What the gateway's webhooks have said so far, in our words."""
@@ -79,6 +87,7 @@ RAZORPAY = Account(
     session_type="payment_link",
     price=Money(49900, "inr"),
     taken=(Money(500, "jpy"), Money(295990, "kwd"), Money(1300, "isk"), Money(4000, "ugx")),
+    fee_per_10000=236,
 )
 ACCOUNTS = (STRIPE, RAZORPAY)
 

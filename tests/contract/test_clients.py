@@ -205,7 +205,7 @@ async def test_a_paid_session_tells_the_exact_amount_and_whose_it_is(
 
     state = await state_of(client, session.id)
     (observed,) = state.observed
-    assert observed.event == PaymentSucceeded(payment_id, account.price)
+    assert observed.event == account.succeeded(payment_id)
     assert observed.event in events(tuple(account.told(sandbox)))
     assert set(observed.references.order_ids) == {asked.order_id}
     assert observed.references.instance == INSTANCE
@@ -227,7 +227,7 @@ async def test_f63_every_kind_of_currency_comes_back_as_it_was_asked(
 
     payment_id = sandbox.pay(session.id)["payment"]
 
-    assert events((await state_of(client, session.id)).observed) == [PaymentSucceeded(payment_id, amount)]
+    assert events((await state_of(client, session.id)).observed) == [account.succeeded(payment_id, amount)]
 
 
 async def test_a_declined_attempt_is_told_while_the_session_stays_open(
@@ -287,7 +287,7 @@ async def test_closing_what_was_paid_says_so(client: Client, account: Account, s
     answer = await client.close_session(session.id)
 
     assert isinstance(answer, Paid)
-    assert events(answer.observed) == [PaymentSucceeded(payment_id, account.price)]
+    assert events(answer.observed) == [account.succeeded(payment_id)]
 
 
 async def test_a_session_whose_closing_lost_its_answer_is_known_closed(
@@ -453,7 +453,7 @@ async def test_a_payment_can_be_looked_at_alone(client: Client, account: Account
 
     assert isinstance(success, GatewayPayment)
     assert isinstance(success.observed, Observed)
-    assert success.observed.event == PaymentSucceeded(paid_id, account.price)
+    assert success.observed.event == account.succeeded(paid_id)
     assert abs(success.created_at.timestamp() - sandbox.now()) < MINUTE
     assert isinstance(failure, GatewayPayment)
     assert isinstance(failure.observed, Observed)
@@ -469,7 +469,7 @@ async def test_what_is_captured_is_captured_also_when_asked_again(
     answers = [await client.capture_payment(payment_id, account.price) for _ in range(2)]
 
     assert [answer.observed.event for answer in answers if isinstance(answer, Captured)] == [
-        PaymentSucceeded(payment_id, account.price)
+        account.succeeded(payment_id)
     ] * 2
 
 
@@ -595,7 +595,7 @@ async def test_razorpay_an_authorised_payment_is_captured_with_its_exact_amount(
     assert isinstance(too_little, Refused)
     assert isinstance(captured, Captured)
     assert again == captured
-    assert captured.observed.event == PaymentSucceeded(payment_id, RAZORPAY.price)
+    assert captured.observed.event == RAZORPAY.succeeded(payment_id)
     await client.aclose()
 
 
@@ -649,5 +649,5 @@ async def test_razorpay_a_failed_payment_may_still_succeed_after_the_link_has_en
     late = await state_of(client, session.id)
 
     assert [type(each) for each in events(failed.observed)] == [PaymentFailed]
-    assert events(late.observed) == [PaymentSucceeded(payment_id, RAZORPAY.price), CheckoutEnded(session.id)]
+    assert events(late.observed) == [RAZORPAY.succeeded(payment_id), CheckoutEnded(session.id)]
     await client.aclose()

@@ -22,12 +22,14 @@ from checkout.openapi import PATHS, PROBLEMS, description
 from db.pool import open_pool
 from local.postgres import Postgres
 from payments.failure import FailureCode
+from payments.money import Money
 from payments.order import OrderStatus
 from payments.subscription import SubscriptionStatus
 from tests import servers
 from tests.counter import NO_REDIS, bearer, put_on_sale, values
 from tests.fake_client import FakeClient, Mood
 from tests.front_door import listening
+from tests.refunds import paid_order
 
 #: What the gateway's failures, and ours, are said with. Nothing else may ever begin with a 5.
 FORESEEN = {502, 503, 504}
@@ -59,6 +61,7 @@ def served(database_url: str) -> Iterator[str]:
     async def serve() -> None:
         pool = await open_pool(database_url, name="test")
         await put_on_sale(pool)
+        await paid_order(pool, Money(4900, "usd"), payment="pi_to_refund")
         await pool.close()
         async with app.router.lifespan_context(app), listening(app) as (host, port):
             addresses.append(f"http://{host}:{port}")
@@ -84,7 +87,7 @@ def base_url(shared_postgres: Postgres) -> Iterator[str]:
 @SCHEMA.parametrize()
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_operation_answers_as_described(base_url: str, case: schemathesis.Case[Any]) -> None:
-    response = case.call(base_url=base_url, headers=bearer(scopes=frozenset({"support"})))
+    response = case.call(base_url=base_url, headers=bearer(scopes=frozenset({"support", "refunds"})))
 
     assert response.status_code < 500 or response.status_code in FORESEEN
     case.validate_response(response, excluded_checks=EXCLUDED)
@@ -141,6 +144,26 @@ def test_what_subscribes_is_answered_as_described(base_url: str) -> None:
     assert said == {200, 409}
 
 
+def test_what_gives_money_back_is_answered_as_described(base_url: str) -> None:
+    headers = bearer("backend", scopes=frozenset({"refunds"}))
+    create, show = SCHEMA["/refunds"]["post"], SCHEMA["/refunds/{refundId}"]["get"]
+    said = set()
+    part: dict[str, Any] = {"amount": 900}
+    for key, more in ((None, {"amount": 1}), ("a", {"amount": 4901}), ("b", part), ("b", part), (None, {})):
+        case = create.Case(
+            body={"paymentId": "pi_to_refund", "reason": "other", **more},
+            headers={"Idempotency-Key": key} if key else {},
+        )
+        response = case.call(base_url=base_url, headers=headers)
+        case.validate_response(response, excluded_checks=EXCLUDED)
+        said.add(response.status_code)
+        if response.status_code == 202:
+            seen = show.Case(path_parameters={"refundId": response.json()["refundId"]})
+            seen.validate_response(seen.call(base_url=base_url, headers=headers), excluded_checks=EXCLUDED)
+
+    assert said == {202, 400, 409}
+
+
 def test_the_description_and_the_routes_name_the_same_operations() -> None:
     routes = {
         (_described(route.path), method.lower())
@@ -158,6 +181,7 @@ def _described(path: str) -> str:
         ("{order_id}", "{orderId}"),
         ("{subscription_id}", "{subscriptionId}"),
         ("{user_id:path}", "{userId}"),
+        ("{refund_id}", "{refundId}"),
     ):
         path = path.replace(ours, theirs)
     return path

@@ -12,12 +12,17 @@ from gateways.razorpay.subscription_objects import read_subscription
 from gateways.registry import GATEWAYS
 from payments.events import (
     CheckoutEnded,
+    DisputeTold,
+    FraudWarned,
     Observed,
     PaymentAuthorised,
     PaymentCancelled,
     PaymentFailed,
     PaymentPending,
     PaymentSucceeded,
+    PayoutTold,
+    RefundsTotalled,
+    RefundTold,
     SubscriptionTold,
 )
 from tests.contract.recorded import FIXTURES, event_files, load, needs_fixtures
@@ -25,6 +30,17 @@ from tests.contract.recorded import FIXTURES, event_files, load, needs_fixtures
 #: The fact and its figure, or why there is none. Whatever is not listed is of a type that we have no handler for.
 MEANINGS = {
     "stripe": {
+        "charge.dispute.closed__2020-03-02.json": "dispute over 1000 usd inquiry",  # a sample: its status contradicts
+        "charge.dispute.closed__none.json": "unreadable",  # disputes had no ids of their own
+        "charge.dispute.created__2020-03-02.json": "dispute over 1000 usd inquiry",
+        "charge.dispute.created__2020-08-27.json": "dispute over 100 usd inquiry",
+        "charge.dispute.funds_reinstated__2020-03-02.json": "dispute over 1000 usd inquiry",  # as above
+        "charge.dispute.funds_withdrawn__2020-03-02.json": "dispute over 1000 usd inquiry",  # as above
+        "charge.dispute.updated__2020-03-02.json": "dispute over 1000 usd inquiry",
+        "charge.dispute.updated__none.json": "unreadable",  # disputes had no ids of their own
+        "charge.refund.updated__2020-08-27.json": "refund of 100 usd succeeded",
+        "charge.refunded__2020-03-02.json": "refunded 2500 usd in all",
+        "charge.refunded__2020-08-27.json": "refunded 100 usd in all",
         "checkout.session.completed__2020-08-27.json": "succeeded 3000 usd",
         "checkout.session.completed__2022-11-15.json": "succeeded 0 usd",  # a trial begins
         "checkout.session.completed__none-2.json": "not_a_sale",  # mode setup
@@ -64,6 +80,11 @@ MEANINGS = {
         "payment_intent.succeeded__2020-03-02.json": "unreadable",  # its status says requires_payment_method
         "payment_intent.succeeded__2020-08-27.json": "succeeded 2000 usd",
         "payment_intent.succeeded__2025-11-17.clover.json": "told_by_its_invoice",  # an invoice's
+        "payout.paid__2020-08-27.json": "payout of 1100 usd paid",
+        "radar.early_fraud_warning.created__2020-03-02.json": "fraud warned of: misc",
+        "refund.created__2020-03-02.json": "refund of 1000 usd succeeded",
+        "refund.failed__2020-03-02.json": "refund of 1000 usd succeeded",  # a sample: its status contradicts
+        "refund.updated__2020-03-02.json": "refund of 1000 usd succeeded",
     },
     "razorpay": {
         "invoice.expired__invoice-2.json": "not_of_a_subscription",  # a mandate's
@@ -94,9 +115,16 @@ MEANINGS = {
         "payment.failed__payment-3.json": "failed 50000 inr: card_declined",
         "payment.failed__payment-4.json": "failed 100 inr: card_declined",
         "payment.failed__payment.json": "failed 100 inr: card_declined",
+        "payment.dispute.action_required__payment+dispute.json": "dispute over 390000 inr needs_response",
+        "payment.dispute.closed__payment+dispute.json": "dispute over 10000 inr closed",  # a bank's question
         "payment_link.cancelled__payment_link-2.json": "ended",
         "payment_link.cancelled__payment_link.json": "ended",
         "payment_link.expired__payment_link.json": "ended",
+        "refund.created__refund+payment.json": "refund of 50000 inr succeeded, 190000 inr in all",
+        "refund.failed__refund+payment.json": "refund of 50000 inr failed, 190000 inr in all",
+        "refund.processed__refund+payment.json": "refund of 50000 inr succeeded, 190000 inr in all",
+        "refund.speed_changed__refund+payment.json": "refund of 200 inr succeeded, 190000 inr in all",
+        "settlement.processed__settlement.json": "payout of 1524 inr paid",
         "subscription.activated__subscription+payment.json": "active to 2019-11-04",
         "subscription.authenticated__subscription.json": "trialing",
         "subscription.completed__subscription+payment.json": "expired to 2020-10-04",
@@ -107,6 +135,7 @@ MEANINGS = {
 
 #: Objects that were recorded without their events, and the type of event that would have told of each.
 OBJECTS = {
+    "charge.refunded__pay-rails.json": ("charge.refunded", "refunded 500 usd in all"),
     "invoice.payment_action_required__pay-rails.json": (
         "invoice.payment_action_required",
         "renewal open 0 of 9184 usd to 2025-04-20: authentication_required",
@@ -127,10 +156,21 @@ OBJECTS = {
     "subscription.updated__pay-rails.json": ("customer.subscription.updated", "cancelled to 2017-03-08"),
 }
 
-RAZORPAY_OBJECTS = {
+RAZORPAY_SUBSCRIPTIONS = {
     "fake_subscription__razorpay-python.json": "active to 2017-12-02",
     "fake_subscription_cancelled__razorpay-python.json": "cancelled",
     "fake_subscription_paused__razorpay-python.json": "paused to 2022-01-29",
+}
+
+#: As above, and under which name their events bear them.
+RAZORPAY_OBJECTS = {
+    "dispute_accept__razorpay-python.json": (
+        "payment.dispute.lost",
+        "dispute",
+        "dispute over 10000 inr lost, withdrawn 10000 inr",
+    ),
+    "fake_refund__razorpay-python.json": ("refund.processed", "refund", "refund of 300100 inr succeeded"),
+    "fake_settlement__razorpay-python.json": ("settlement.processed", "settlement", "payout of 60000 inr paid"),
 }
 
 RECORDED = [(name, path) for name in GATEWAYS for path in event_files(name)]
@@ -165,13 +205,24 @@ def test_a_recorded_object_of_stripes_means_what_is_written_here(name: str) -> N
 
 
 @needs_fixtures
-@pytest.mark.parametrize("name", RAZORPAY_OBJECTS)
+@pytest.mark.parametrize("name", RAZORPAY_SUBSCRIPTIONS)
 def test_a_recorded_subscription_of_razorpays_means_what_is_written_here(name: str) -> None:
     held = load(FIXTURES / "razorpay" / "objects" / name)
 
     meanings = [_written(told) for told in read_subscription(held)]
 
-    assert meanings == [RAZORPAY_OBJECTS[name]]
+    assert meanings == [RAZORPAY_SUBSCRIPTIONS[name]]
+
+
+@needs_fixtures
+@pytest.mark.parametrize("name", RAZORPAY_OBJECTS)
+def test_a_recorded_object_of_razorpays_means_what_is_written_here(name: str) -> None:
+    event_type, entity, expected = RAZORPAY_OBJECTS[name]
+    held = load(FIXTURES / "razorpay" / "objects" / name)
+
+    meaning = _written(GATEWAYS["razorpay"].translate({"event": event_type, "payload": {entity: {"entity": held}}}))
+
+    assert meaning == expected
 
 
 @needs_fixtures
@@ -200,8 +251,25 @@ def _written(told: Observed | Unhandled | Elsewhere) -> str:
             return f"cancelled {amount}"
         case CheckoutEnded():
             return "ended"
+        case RefundTold(amount=amount, status=status, refunded_in_all=in_all):
+            return f"refund of {amount} {status}" + (f", {in_all} in all" if in_all else "")
+        case RefundsTotalled(refunded_in_all=in_all):
+            return f"refunded {in_all} in all"
+        case DisputeTold() as told_of:
+            return f"dispute over {told_of.amount} {told_of.status}{''.join(_moved(told_of))}"
+        case FraudWarned(kind=kind):
+            return f"fraud warned of: {kind}"
+        case PayoutTold(minor=minor, currency=currency) as told_of:
+            return f"payout of {minor} {currency}{' paid' if told_of.is_paid else ''}"
         case SubscriptionTold() as told_of:
             return ", ".join(_parts(told_of)) or "look"
+
+
+def _moved(told: DisputeTold) -> Iterator[str]:
+    if told.withdrawn is not None:
+        yield f", withdrawn {told.withdrawn}"
+    if told.reinstated is not None:
+        yield f", reinstated {told.reinstated}"
 
 
 def _parts(told: SubscriptionTold) -> Iterator[str]:

@@ -502,7 +502,7 @@ def test_a_slash_at_the_end_makes_no_difference(unchanged: Sandbox) -> None:
     assert (answer.status_code, answer.json()) == (200, {"payment_links": []})
 
 
-@pytest.mark.parametrize(("method", "path"), [("GET", "refunds"), ("DELETE", "orders")])
+@pytest.mark.parametrize(("method", "path"), [("GET", "transfers"), ("DELETE", "orders")])
 def test_an_address_that_does_not_exist_is_not_found(unchanged: Sandbox, method: str, path: str) -> None:
     answer = httpx.request(method, f"{unchanged.url}/razorpay/v1/{path}", auth=RAZORPAY_KEY, trust_env=False)
 

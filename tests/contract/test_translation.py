@@ -11,11 +11,21 @@ from hypothesis import strategies as st
 
 from gateways.gateway import Elsewhere, TranslationError, Unhandled
 from gateways.registry import GATEWAYS
-from payments.events import Event, Observed, PaymentAuthorised, PaymentSucceeded, SubscriptionTold
+from payments.events import (
+    DisputeTold,
+    Event,
+    Observed,
+    PaymentAuthorised,
+    PaymentSucceeded,
+    PayoutTold,
+    RefundsTotalled,
+    RefundTold,
+    SubscriptionTold,
+)
 from payments.invoice import InvoicePayment, InvoiceStatus
 from payments.money import Money
-from payments.payment import sighted
-from tests.contract import billing_shapes, shapes
+from payments.payment import payment_told
+from tests.contract import billing_shapes, money_shapes, shapes
 from tests.contract.recorded import event_files, load
 
 STRIPE, RAZORPAY = GATEWAYS["stripe"], GATEWAYS["razorpay"]
@@ -178,12 +188,19 @@ def test_f64_amounts_pass_through_as_the_exact_integers_they_are(minor: int) -> 
         (RAZORPAY, shapes.razorpay_event("payment.captured", payment=shapes.payment(amount=minor))),
         (STRIPE, shapes.stripe_event("invoice.paid", billing_shapes.old_invoice(amount_paid=minor))),
         (RAZORPAY, _charged(amount=minor)),
+        (STRIPE, shapes.stripe_event("refund.updated", money_shapes.refund(amount=minor))),
+        (STRIPE, shapes.stripe_event("charge.refunded", money_shapes.charge(amount_refunded=minor))),
+        (STRIPE, shapes.stripe_event("charge.dispute.created", money_shapes.dispute(amount=minor))),
+        (STRIPE, shapes.stripe_event("payout.paid", money_shapes.payout(amount=minor))),
+        (RAZORPAY, money_shapes.refund_event(amount=minor)),
+        (RAZORPAY, money_shapes.dispute_event(amount=minor)),
+        (RAZORPAY, shapes.razorpay_event("settlement.processed", settlement=money_shapes.settlement(amount=minor))),
     ]
 
     told = [_amount_of(observed(gateway.translate(event)).event) for gateway, event in events]
 
     # What was paid by nothing was paid by no payment: 0 at Stripe.
-    assert [amount for amount in told if amount is not None] == [minor] * (5 if minor else 4)
+    assert [amount for amount in told if amount is not None] == [minor] * (12 if minor else 11)
 
 
 def _charged(**changes: Any) -> dict[str, Any]:
@@ -194,11 +211,17 @@ def _charged(**changes: Any) -> dict[str, Any]:
 
 
 def _amount_of(event: Event) -> int | None:
-    if not isinstance(event, SubscriptionTold):
-        seen = sighted(event)
-        return None if seen is None else seen.amount.minor
-    paid = None if event.invoice is None else event.invoice.payment
-    return None if paid is None else paid.paid.minor
+    match event:
+        case SubscriptionTold(invoice=invoice):
+            paid = None if invoice is None else invoice.payment
+            return None if paid is None else paid.paid.minor
+        case RefundTold(amount=amount) | DisputeTold(amount=amount) | RefundsTotalled(refunded_in_all=amount):
+            return amount.minor
+        case PayoutTold(minor=minor):
+            return minor
+        case _:
+            seen = payment_told(event)
+            return None if seen is None else seen.amount.minor
 
 
 NOT_AN_AMOUNT = st.one_of(
@@ -216,6 +239,10 @@ def test_f64_what_is_no_whole_amount_is_refused_in_every_place(amount: Any) -> N
         (STRIPE, shapes.stripe_event("invoice.paid", {**billing_shapes.invoice(), "amount_paid": amount})),
         (STRIPE, shapes.stripe_event("invoice.upcoming", {**billing_shapes.invoice(), "amount_due": amount})),
         (RAZORPAY, _charged(amount=amount)),
+        (STRIPE, shapes.stripe_event("refund.updated", money_shapes.refund(amount=amount))),
+        (STRIPE, shapes.stripe_event("charge.refunded", money_shapes.charge(amount_refunded=amount))),
+        (RAZORPAY, money_shapes.refund_event(amount=amount)),
+        (RAZORPAY, money_shapes.dispute_event(amount=amount)),
     ]
 
     for gateway, event in events:
@@ -256,6 +283,23 @@ HAND_MADE: list[tuple[str, dict[str, Any]]] = [
     *(("razorpay", event) for event in shapes.CAPTURES.values()),
     ("razorpay", shapes.razorpay_event("payment.failed", payment=shapes.payment(status="failed", captured=False))),
     ("razorpay", shapes.razorpay_event("payment_link.expired", payment_link=shapes.payment_link(status="expired"))),
+    *(("stripe", shapes.stripe_event("refund.updated", r)) for r in money_shapes.REFUNDS.values()),
+    *(("stripe", shapes.stripe_event("charge.refunded", c)) for c in money_shapes.REFUNDED_CHARGES.values()),
+    *(
+        ("stripe", shapes.stripe_event(f"charge.dispute.{what}", money_shapes.dispute(*moved, status=status)))
+        for what, status, moved in (
+            ("created", "warning_needs_response", ()),
+            ("funds_withdrawn", "needs_response", (money_shapes.TAKEN,)),
+            ("funds_reinstated", "won", (money_shapes.TAKEN, money_shapes.GIVEN_BACK)),
+            ("closed", "lost", (money_shapes.moved(-4512, fee=1500, currency="eur"),)),
+        )
+    ),
+    ("stripe", shapes.stripe_event("radar.early_fraud_warning.created", money_shapes.warning())),
+    ("stripe", shapes.stripe_event("payout.paid", money_shapes.payout())),
+    ("razorpay", money_shapes.refund_event()),
+    ("razorpay", money_shapes.refund_event(beside=money_shapes.LAPSED)),
+    ("razorpay", money_shapes.dispute_event("payment.dispute.won", status="won", amount_deducted=490_000)),
+    ("razorpay", shapes.razorpay_event("settlement.processed", settlement=money_shapes.settlement())),
 ]
 SAMPLES = HAND_MADE + [(name, load(path)) for name in GATEWAYS for path in event_files(name)]
 
@@ -343,7 +387,10 @@ def _objects_of(name: str, event: dict[str, Any]) -> list[dict[str, Any]]:
         found = [data.get("object")] if isinstance(data, dict) else []
     else:
         payload = event.get("payload")
-        kinds = ("payment_link", "order", "payment", "subscription", "invoice")
+        kinds = (
+            *("payment_link", "order", "payment", "subscription", "invoice"),
+            *("refund", "dispute", "settlement"),
+        )
         wrapped = [payload.get(kind) for kind in kinds] if isinstance(payload, dict) else []
         found = [wrapping.get("entity") for wrapping in wrapped if isinstance(wrapping, dict)]
     return [told for told in found if isinstance(told, dict) and told]

@@ -16,11 +16,14 @@ import typer
 from console import dead_batches, event_file, jobs, rehearsals, status_page
 from console.dead import FILTERS
 from console.health import PostgresState
+from console.ledgers import COLUMNS
 from console.queue_lines import QueueLine, Rest
 from console.verdict import Problem, Verdict
 from db.dead_letters import Group, Letter
 from db.event_search import Listed
 from db.ids import new_id
+from db.refunds import Refund
+from payments.totals import Total
 from tests.house.pages import DOCS, FENCE, PAGES, name, quoted, rows, section, text
 from tests.unit.test_verdict import WELL, job
 from workers.redis_state import RedisState
@@ -94,8 +97,12 @@ def test_every_field_that_programs_get_is_told() -> None:
     assert told_fields("events list") == names_of(Listed)
     assert told_fields("events show") == names_of(event_file.EventFile) - {"event", "letters"} | {"dead_letters"}
     assert told_fields("events replay") == names_of(Replayed) | set(rehearsals.as_told(EVENT, REHEARSAL))
+    line = {"recorded_at", "at", "kind", "id", "subject", "subject_id", "says", "detail", "hidden"}
+    assert told_fields("explain order") == {"user", "orders", "subscriptions", "timeline", "next"} | line
+    assert told_fields("movements") == {*COLUMNS, "movements", "totals", "amount"} | names_of(Total)
     assert told_fields("dead list") == LETTER | names_of(Group)
     assert told_fields("dead show") == {"message", "tried"}
     assert told_fields("dead retry") == set(dead_batches.Done("retry", 0, Batch(None, ())).told())
+    assert told_fields("refunds list") == names_of(Refund)
     assert told_fields("queues list") == names_of(QueueLine, Rest)
     assert told_fields("jobs list") == set(jobs.as_told(job("sweep")))

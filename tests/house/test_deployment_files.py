@@ -33,7 +33,7 @@ from gateways.registry import GATEWAYS
 from payments.money import Money
 from payments.order import Move, OrderStatus, Surplus
 from tests.builders import BOOK, NOON, keep, observed, paid, place_order, session
-from tests.counter import LIFETIME, counter, put_on_sale
+from tests.counter import LIFETIME, bearer, counter, put_on_sale
 from tests.desk import Desk as CommandLine
 from tests.front_door import front_door, raw, stripe_event
 from tests.house.pages import DOCS, ROOT, blocks, rows, section, text
@@ -362,7 +362,9 @@ async def test_the_ingress_can_do_its_work_and_see_no_order(roles: dict[str, str
     )
 
 
-async def test_the_checkout_can_do_its_work_and_see_no_event(roles: dict[str, str], pool: Pool) -> None:
+async def test_the_checkout_can_do_its_work_and_see_nothing_that_an_event_said(
+    roles: dict[str, str], pool: Pool
+) -> None:
     await put_on_sale(pool)
     own = await open_pool(roles["counterfoil_checkout"], name="test")
 
@@ -381,20 +383,29 @@ async def test_the_checkout_can_do_its_work_and_see_no_event(roles: dict[str, st
         )
     async with own.acquire() as connection, connection.transaction():
         second = await apply(connection, observed(order, paid("pi_2", LIFETIME_PRICE)), Cause("api", "anna"), BOOK)
+    async with counter(roles["counterfoil_checkout"]) as shop:
+        headers = bearer("backend", scopes=frozenset({"refunds"})) | {"Idempotency-Key": "key"}
+        wanted = {"orderId": str(order), "amount": 100, "reason": "other"}
+        given_back = await shop.http.post("/refunds", json=wanted, headers=headers)
+        shown = await shop.http.get(f"/refunds/{given_back.json()['refundId']}", headers=headers)
     await own.close()
 
     assert [answer.status_code for answer in (*opened, lost, looked_up, refused)] == [201, 201, 201, 504, 201, 502]
     assert [answer.status_code for answer in read] == [200] * 4
+    assert (given_back.status_code, shown.status_code) == (202, 200)
     assert isinstance(applied, Applied)
     assert isinstance(second, Applied)
     assert (applied.outcome, second.outcome) == (Move(OrderStatus.PAID), Surplus(LIFETIME_PRICE))
     await _is_forbidden(
         roles["counterfoil_checkout"],
-        "SELECT FROM webhook_events",
+        "SELECT payload FROM webhook_events",
+        "UPDATE webhook_events SET status = 'done'",
         "UPDATE history SET cause_id = ''",
         "DELETE FROM history",
         "DELETE FROM orders",
         "DELETE FROM idempotency_keys",
+        "UPDATE refunds SET status = 'succeeded'",
+        "DELETE FROM movements",
         "UPDATE plans SET price_cents = 1",
     )
 
@@ -415,6 +426,21 @@ async def test_the_checkout_can_heal_an_order_whose_webhook_is_lost(roles: dict[
 
     assert claimed
     assert seen.look is Look.PAID
+
+
+async def test_the_checkout_can_tell_an_orders_history_and_read_no_payload(roles: dict[str, str], pool: Pool) -> None:
+    order = await place_order(pool)
+    await work_webhook_event(pool, Desk(GATEWAYS, {}, BOOK), await keep(pool, session(order)))
+    async with counter(roles["counterfoil_checkout"]) as shop:
+        told = await shop.get(f"/orders/{order}/history", user="backend", scopes=frozenset({"support"}))
+
+    assert [line["kind"] for line in told.json()["data"]][:2] == ["placed", "delivery"]
+    await _is_forbidden(
+        roles["counterfoil_checkout"],
+        "SELECT payload FROM webhook_events",
+        "SELECT payload_raw FROM webhook_events",
+        "SELECT traceback FROM work_attempts",
+    )
 
 
 async def test_a_worker_can_do_its_work_and_rewrite_no_history(roles: dict[str, str], pool: Pool) -> None:
@@ -476,10 +502,13 @@ async def test_the_desk_can_do_its_work_and_rewrite_nothing(roles: dict[str, str
         desk("queues", "pause", "bulk", "--reason", "r").code,
         desk("queues", "resume", "bulk").code,
         desk("jobs").code,
+        desk("explain", "order", order).code,
+        desk("explain", "user", "user-1", "--reveal", "--reason", "r").code,
+        desk("movements", "--csv").code,
     ]
     lacking = desk("jobs", "run", "prune")
 
-    assert ended == [2, *[0] * 9]  # no worker is alive
+    assert ended == [2, *[0] * 12]  # no worker is alive
     assert (lacking.code, "lacks a right" in lacking.err) == (1, True)
     await _is_forbidden(
         roles["counterfoil_desk"],

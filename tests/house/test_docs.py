@@ -35,11 +35,13 @@ from gateways.stripe.events import _CHAPTERS
 from gateways.stripe.settings import StripeSettings
 from ingress.app import PLAIN_PATHS
 from ingress.metrics import Metrics
+from payments.dispute import DisputeStatus
 from payments.effects import EffectKind
 from payments.events import Event
 from payments.failure import REMEDIES
 from payments.money import Money
 from payments.order import LateSuccess, Move, OrderStatus, Outcome
+from payments.refund import RefundStatus
 from payments.subscription import MOVES, Difference, Followed, FollowOutcome, Subscription
 from schedules.figures import RecordFigures
 from schedules.redis_watch import RedisWatch
@@ -293,6 +295,8 @@ def _ignored_because() -> Iterator[str]:
 def test_every_reason_of_a_done_event_is_told() -> None:
     reasons = {told(outcome) for kind in get_args(Outcome) for outcome in _outcomes(kind)}
     reasons |= {told(NotSubscribed()), *(told(followed) for followed in _followed())}
+    reasons |= {f"refund_{status}" for status in RefundStatus} | {f"dispute_{status}" for status in DisputeStatus}
+    reasons |= {*_booked()}
 
     # An early event is not done: it comes back, and in the end is dead. Names that conflict never reach the rules, nor
     # does what is told elsewhere.
@@ -306,6 +310,12 @@ def _outcomes(kind: type[Any]) -> list[Outcome]:
         return [Move(to) for to in (OrderStatus.PAID, OrderStatus.FAILED, OrderStatus.CANCELLED)]
     samples = {"Money": Money(1000, "usd"), "str": "", "Failure | None": None}
     return [kind(**{field.name: samples[str(field.type)] for field in fields(kind)})]
+
+
+def _booked() -> Iterator[str]:
+    for tree in _trees("workers"):
+        for call in _calls(tree, "Booked"):
+            yield from _texts(call.args)
 
 
 def _followed() -> Iterator[Followed]:

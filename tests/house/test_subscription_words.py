@@ -76,6 +76,8 @@ def written(value: object, name: str) -> str:
             return str(value).lower()
         case tuple():
             return f"[{', '.join(written(each, name) for each in value)}]"
+        case StrEnum():
+            return f'"{value}"'
         case timedelta():
             return str(round(value / timedelta(hours=1 if name.endswith("_hours") else 24)))
         case _:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from db import orders, references
+from db import orders, payments, references
 from db.history import Cause
 from db.pool import Pool
 from payments.events import (
@@ -18,13 +18,17 @@ from payments.events import (
     OrderEvent,
     PaymentAuthorised,
     PaymentFailed,
+    PaymentNamed,
     PaymentPending,
     PaymentSucceeded,
     References,
+    RefundTold,
 )
 from payments.failure import Failure, FailureCode
 from payments.money import Money
 from payments.order import Early, LateSuccess, Move, OrderStatus, Stale, Surplus
+from payments.payment import PaymentStatus, Sighting, Standing
+from payments.refund import RefundStatus
 from tests.builders import BOOK, NOON, TEN, observed, paid, place_order
 from tests.waiting import until_somebody_waits
 from workers.apply import Applied, Book, Contradiction, Foreign, Unmatched, apply
@@ -449,6 +453,33 @@ async def test_a_name_under_lock_keeps_its_storing_waiting(pool: Pool) -> None:
 
     assert waited
     await storing
+
+
+@pytest.mark.parametrize(
+    "event", [PaymentSucceeded("pi_1", TEN), RefundTold("re_1", PaymentNamed("pi_1"), TEN, RefundStatus.SUCCEEDED)]
+)
+async def test_what_finds_its_order_while_it_waits_for_its_names_takes_the_order_first(
+    pool: Pool, event: OrderEvent | RefundTold
+) -> None:
+    """Whoever holds an order goes for the names next; who held them meanwhile, and wanted the order, would end both."""
+    order_id = await place_order(pool)
+
+    async with pool.acquire() as witness, pool.acquire() as other, other.transaction():
+        await other.execute("SELECT FROM orders WHERE id = $1 FOR NO KEY UPDATE", order_id)
+        async with pool.acquire() as recorder, recorder.transaction():
+            await references.lock(recorder, ["pi_1"])
+            telling = asyncio.create_task(told(pool, Observed("stripe", References(objects=("pi_1",)), event)))
+            await until_somebody_waits(witness, "advisory")
+            seen = Sighting("pi_1", TEN, PaymentStatus.SUCCEEDED)
+            await payments.record(
+                recorder, "stripe", order_id, seen, status=seen.status, standing=Standing.ACCEPTED, failure=None
+            )
+        await until_somebody_waits(witness, "transactionid")
+        await references.lock(other, ["pi_1"])
+
+    answer = await telling
+    assert isinstance(answer, Applied)
+    assert answer.order_id == order_id
 
 
 async def test_an_unknown_order_is_unmatched_under_all_its_names(pool: Pool) -> None:

@@ -31,7 +31,8 @@ from tests.calendar import Calendar
 from tests.fake_gateway import FakeGateway
 from tests.front_door import front_door, raw, stripe_event
 from workers.apply import Book, apply
-from workers.backfill import Backfilled, backfill_events
+from workers.backfill import backfill_events
+from workers.listed import Backfilled
 from workers.queues import SEND_EFFECT, WORK_WEBHOOK_EVENT
 from workers.recovery import recover_orphans
 from workers.webhook_events import Desk, Worked, work_webhook_event

@@ -227,6 +227,19 @@ async def test_a_bug_is_dead_at_once_with_its_place_and_without_its_words(pool: 
     assert "ada@example.org" not in error
 
 
+@pytest.mark.parametrize(
+    "error", [asyncpg.DeadlockDetectedError(), asyncpg.ConnectionDoesNotExistError(), asyncpg.SerializationError()]
+)
+async def test_what_the_database_heals_by_itself_is_sent_again(pool: Pool, error: Exception) -> None:
+    owed = await owe(pool, MAIL)
+
+    failed = await send_effect(pool, Post(error), owed)
+    await make_due(pool, owed)
+    sent = await send_effect(pool, Post(), owed)
+
+    assert (failed, sent) == (Outcome.RETRY, Outcome.SENT)
+
+
 async def test_an_effect_that_kills_its_worker_each_time_runs_out_of_attempts(pool: Pool) -> None:
     post, owed = Post(), await owe(pool, MAIL)
     await pool.execute("UPDATE effects SET attempts = $2 WHERE id = $1", owed, BUDGET)

@@ -14,9 +14,11 @@ from gateways.registry import GATEWAYS
 from payments.effects import FOLLOWS
 from payments.events import PaymentSucceeded
 from payments.order import LateSuccess, OrderStatus
+from payments.refund import RefundStatus
 from payments.subscription import SubscriptionStatus
 from schedules.invariants import check
 from tests.builders import keep, place_order, session
+from tests.money_told import sold
 from tests.tellings import BEGIN, MONTH, PRICE, invoice, place, snapshot, tell, telling
 from workers.apply import Book
 from workers.webhook_events import Desk, work_webhook_event
@@ -98,9 +100,14 @@ async def test_after_real_work_nothing_is_broken(pool: Pool) -> None:
 
 # --- each of them broken ---
 
+PAYOUT = (
+    "INSERT INTO payouts (gateway, gateway_payout_id, amount, currency, status, updated_at) "
+    "VALUES ('stripe', 'po_1', 1, 'usd', '{}', now())"
+)
+
 BREAKS: list[tuple[str, str, set[str]]] = [
-    ("paid_without_money", "UPDATE payments SET amount = 999", {"paid_without_money"}),
-    ("paid_without_money", "UPDATE payments SET currency = 'inr'", {"paid_without_money"}),
+    ("paid_without_money", "UPDATE payments SET amount = 999", {"paid_without_money", "movements_do_not_add_up"}),
+    ("paid_without_money", "UPDATE payments SET currency = 'inr'", {"paid_without_money", "movements_do_not_add_up"}),
     ("paid_without_money", "DELETE FROM payments", {"paid_without_money"}),
     (
         "money_without_paid",
@@ -111,7 +118,68 @@ BREAKS: list[tuple[str, str, set[str]]] = [
     (
         "access_without_payment",
         "UPDATE orders SET status = 'refunded'",
-        {"access_without_payment", "history_does_not_add_up"},
+        {"access_without_payment", "history_does_not_add_up", "status_without_cause"},
+    ),
+    (
+        "status_without_cause",
+        "UPDATE payments SET amount_refunded = amount",
+        {"status_without_cause", "refunds_beyond_the_payment", "order_refunded_otherwise"},
+    ),
+    ("movements_do_not_add_up", "DELETE FROM movements", {"movements_do_not_add_up"}),
+    ("movements_do_not_add_up", "UPDATE movements SET currency = 'inr'", {"movements_do_not_add_up"}),
+    (
+        "movements_do_not_add_up",
+        (
+            "INSERT INTO movements (id, gateway, payment_id, kind, amount, currency, cause, cause_id, fact, at) "
+            "SELECT gen_random_uuid(), 'stripe', id, 'refund', -5, 'inr', 'api', '', 'refund:x', now() FROM payments"
+        ),
+        {"movements_do_not_add_up"},
+    ),
+    (
+        "dispute_without_its_money",
+        (
+            "INSERT INTO disputes (payment_id, gateway, gateway_dispute_id, amount, currency, status, gateway_status, "
+            "withdrawn, reinstated, kept, opened_at, closed_at) SELECT id, 'razorpay', 'disp_1', 5, 'usd', 'lost', "
+            "'lost', 5, 5, 0, now(), now() FROM payments"
+        ),
+        {"dispute_without_its_money"},
+    ),
+    (
+        "refunds_beyond_the_payment",
+        (
+            "INSERT INTO refunds (payment_id, gateway, amount, currency, status, reason_code, asked_by, "
+            "idempotency_key, created_at) SELECT id, gateway, amount + 1, currency, 'requested', 'other', 'api:shop', "
+            "'key', now() FROM payments"
+        ),
+        {"refunds_beyond_the_payment", "history_does_not_add_up"},
+    ),
+    (
+        "refund_without_errand",
+        (
+            "INSERT INTO refunds (payment_id, gateway, amount, currency, status, reason_code, asked_by, "
+            "idempotency_key, created_at, updated_at) SELECT id, gateway, 1, currency, 'sent', 'other', 'api:shop', "
+            "'key', now(), now() - interval '2 hours' FROM payments"
+        ),
+        {"refund_without_errand", "refunds_beyond_the_payment", "history_does_not_add_up"},
+    ),
+    ("order_refunded_otherwise", "UPDATE orders SET amount_refunded = 7", {"order_refunded_otherwise"}),
+    (
+        "movements_do_not_add_up",
+        (
+            "INSERT INTO movements SELECT gen_random_uuid(), gateway, payment_id, order_id, refund_id, dispute_id, "
+            "payout_id, 'refund', -amount, 'inr', cause, cause_id, 'refund:x', at FROM movements"
+        ),
+        {"movements_do_not_add_up"},
+    ),
+    ("payout_without_movement", PAYOUT.format("paid"), {"payout_without_movement"}),
+    (
+        "payout_without_movement",
+        (
+            f"WITH made AS ({PAYOUT.format('failed')} RETURNING id) "
+            "INSERT INTO movements (id, gateway, payout_id, kind, amount, currency, cause, cause_id, fact, at) "
+            "SELECT gen_random_uuid(), 'stripe', id, 'payout', -1, 'usd', 'api', 'x', 'x', now() FROM made"
+        ),
+        {"payout_without_movement"},
     ),
     ("paid_without_access", "UPDATE entitlements SET active = false", {"paid_without_access"}),
     ("paid_without_access", "DELETE FROM entitlements", {"paid_without_access"}),
@@ -122,7 +190,7 @@ BREAKS: list[tuple[str, str, set[str]]] = [
             "INSERT INTO payments (gateway, gateway_payment_id, order_id, amount, currency, status, standing) "
             "SELECT 'stripe', 'pi_x', id, 5, 'usd', 'succeeded', 'surplus' FROM orders"
         ),
-        {"uncounted_money_untold"},
+        {"uncounted_money_untold", "movements_do_not_add_up"},
     ),
     ("history_does_not_add_up", "DELETE FROM history", {"history_does_not_add_up"}),
     (
@@ -196,6 +264,8 @@ SUBSCRIPTION_BREAKS: list[tuple[str, str, set[str]]] = [
         "UPDATE invoices SET status = 'open', paid_at = NULL",
         {"access_without_claim", "money_without_paid"},
     ),
+    ("access_without_claim", "UPDATE invoices SET taken_back = 'refunded'", {"access_without_claim"}),
+    ("access_without_claim", "UPDATE invoices SET taken_back = 'refunded'", {"access_without_claim"}),
     (
         "access_after_the_end",
         "UPDATE subscriptions SET status = 'cancelled', ended_at = now()",
@@ -233,6 +303,25 @@ async def test_what_is_broken_of_a_subscription_by_force_is_seen(
 
     assert name in seen
     assert await broken(pool) == seen
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM history WHERE subject = 'refund'",
+        "UPDATE refunds SET status = 'failed'",
+        "UPDATE refunds SET status = 'cancelled'",
+    ],
+)
+async def test_a_refund_whose_history_does_not_lead_to_it_is_seen(pool: Pool, statement: str) -> None:
+    sale = await sold(pool)
+    await sale.tell(sale.refund(1, 400, RefundStatus.PENDING))
+    await sale.tell(sale.refund(1, 400))
+    assert "history_does_not_add_up" not in await broken(pool)
+
+    await by_force(pool, statement)
+
+    assert "history_does_not_add_up" in await broken(pool)
 
 
 async def test_the_money_of_a_first_invoice_may_come_within_the_hour(pool: Pool) -> None:

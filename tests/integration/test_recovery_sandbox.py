@@ -22,8 +22,9 @@ from tests.contract.accounts import ACCOUNTS, RAZORPAY, STRIPE, Account
 from tests.sandboxes import DECLINED, PAYS, Sandbox, running_receiver, running_sandbox
 from workers.apply import Book
 from workers.attempts import Counter, Lost, Opened, Opening, intend_first, open_page
-from workers.backfill import Backfilled, backfill_events
+from workers.backfill import backfill_events
 from workers.clock import business_clock
+from workers.listed import Backfilled
 from workers.queues import WORK_WEBHOOK_EVENT
 from workers.recovery import Recovered, recover_orphans
 from workers.webhook_events import Desk, work_webhook_event
@@ -367,3 +368,60 @@ async def test_what_recovery_has_told_no_backfill_tells_again(shop: Shop) -> Non
     after = dict(await shop.story())
     assert await shop.status(order_id) == "paid"
     assert {**after, "webhook_events": 0} == {**before, "webhook_events": 0}
+
+
+# --- money that goes back ---
+
+
+async def paid_for(shop: Shop) -> tuple[UUID, str]:
+    """An order that is paid, as the record knows, and its payment."""
+    order_id, session_id = await shop.open()
+    payment = shop.sandbox.pay(session_id)["payment"]
+    shop.advance(HOUR)
+    await shop.backfill()
+    assert await shop.status(order_id) == "paid"
+    return order_id, payment
+
+
+async def test_f95_f108_what_was_refunded_in_the_dashboard_is_found_by_the_next_backfill(shop: Shop) -> None:
+    order_id, payment = await paid_for(shop)
+    shop.sandbox.control("refund", {"payment": payment})
+    shop.advance(5 * MINUTE)
+
+    await shop.backfill()
+    before = await shop.story()
+    again = await shop.backfill()
+
+    assert await shop.status(order_id) == "refunded"
+    assert (again.kept, again.complete, await shop.story()) == (0, True, before)
+
+
+async def test_f106_a_refund_that_ends_after_days_is_found_by_recovery_alone(shop: Shop) -> None:
+    order_id, payment = await paid_for(shop)
+    made = shop.sandbox.control("refund", {"payment": payment, "ending": "stays_pending"})["refund"]
+    shop.advance(5 * MINUTE)
+    await shop.backfill()
+    shop.sandbox.control("refund", {"refund": made, "ending": "succeeds"})
+    shop.advance(5 * DAY)
+
+    recovered = await shop.recover()
+
+    assert (recovered.refunds, recovered.complete) == (1, True)
+    assert await shop.status(order_id) == "refunded"
+
+
+async def test_f101_a_dispute_is_found_by_the_next_backfill_and_its_end_by_recovery_alone(shop: Shop) -> None:
+    order_id, payment = await paid_for(shop)
+    shop.sandbox.control("dispute", {"payment": payment, "stage": "funds_withdrawn"})
+    shop.advance(5 * MINUTE)
+    await shop.backfill()
+    disputed = await shop.status(order_id)
+    shop.sandbox.control("dispute", {"payment": payment, "stage": "won"})
+    shop.advance(5 * DAY)
+
+    recovered = await shop.recover()
+
+    assert disputed == "disputed"
+    assert (recovered.disputes, recovered.complete) == (1, True)
+    assert await shop.status(order_id) == "paid"
+    assert await shop.pool.fetchval("SELECT count(*) FROM entitlements WHERE active") == 1

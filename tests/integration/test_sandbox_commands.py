@@ -307,6 +307,55 @@ def test_what_razorpay_does_not_take_is_told_and_nothing_is_paid(
     assert sandbox.objects("razorpay", "payment") == []
 
 
+def test_a_payment_is_refunded_and_the_refund_brought_to_its_end(sandbox: Sandbox) -> None:
+    session = sandbox.session()
+    sandbox.pay(session)
+
+    made = told(sandbox, "refund", session, "--amount", 1000, "--ending", "fails", "--after", "1d")
+    [[ended]] = said(sandbox, "refund", made["refund"], "--ending", "succeeds")
+
+    assert (made["status"], made["amount"]) == ("pending", 1000)
+    assert ended == f"succeeded 1000 {made['refund']}"
+
+
+@pytest.mark.parametrize("gateway", ["stripe", "razorpay"])
+def test_a_payment_is_disputed_stage_by_stage(sandbox: Sandbox, gateway: str) -> None:
+    payable = sandbox.session() if gateway == "stripe" else sandbox.link()
+    sandbox.pay(payable)
+
+    opened = told(sandbox, "dispute", payable, "opened", "--amount", 1000)
+    [[lost]] = said(sandbox, "dispute", opened["payment"], "lost", "--dispute", opened["dispute"])
+    again = run("dispute", payable, "won", url=sandbox.url)
+
+    assert lost == f"lost 1000 {opened['dispute']}"
+    assert (again.exit_code, again.stderr) == (
+        1,
+        "counterfoil: The sandbox refuses: This dispute is lost, and stays so.\n",
+    )
+
+
+def test_the_end_of_a_dispute_may_be_told_without_its_money(sandbox: Sandbox) -> None:
+    session = sandbox.session()
+    sandbox.pay(session)
+
+    told(sandbox, "dispute", session, "lost", "--no-money", "--reason", "duplicate")
+
+    (dispute,) = sandbox.objects("stripe", "dispute")
+    assert (dispute["status"], dispute["reason"], dispute["balance_transactions"]) == ("lost", "duplicate", [])
+
+
+def test_money_is_brought_to_the_bank(sandbox: Sandbox) -> None:
+    sandbox.pay(sandbox.link())
+
+    [[settlement, *made]] = said(sandbox, "payout", "razorpay", "--after", "1d")
+    ended = told(sandbox, "payout", settlement, "--ending", "paid")
+    nothing = run("payout", "razorpay", url=sandbox.url)
+
+    assert made == ["48723", "INR", "created"]
+    assert [each["status"] for each in ended] == ["processed"]
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+
+
 def test_what_cannot_be_paid_is_told_in_the_sandboxs_words(sandbox: Sandbox) -> None:
     session = sandbox.session()
     sandbox.pay(session)

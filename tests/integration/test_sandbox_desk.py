@@ -152,6 +152,31 @@ def test_the_board_tells_what_is_to_be_paid_and_what_was(sandbox: Sandbox) -> No
     }
 
 
+@pytest.mark.parametrize("gateway", ["stripe", "razorpay"])
+def test_everything_that_is_offered_after_a_payment_is_obeyed(sandbox: Sandbox, gateway: str) -> None:
+    for says in _offered(sandbox, gateway, "order-0"):
+        payable = _payable(sandbox, gateway, says)
+        sandbox.pay(payable)
+        offered = {each["says"]: each for each in _row(sandbox, payable)["afterwards"]}
+
+        sandbox.control(offered[says]["path"], offered[says]["order"])
+
+        assert _row(sandbox, payable)["said"] is not None or says == "Fraud warning"
+
+
+def _offered(sandbox: Sandbox, gateway: str, reference: str) -> list[str]:
+    payable = _payable(sandbox, gateway, reference)
+    before = _row(sandbox, payable)["afterwards"]
+    sandbox.pay(payable)
+    assert before == []
+    return [each["says"] for each in _row(sandbox, payable)["afterwards"]]
+
+
+def _row(sandbox: Sandbox, payable: str) -> dict[str, Any]:
+    (row,) = [each for each in _board(sandbox) if each["id"] == payable]
+    return row
+
+
 def test_an_invoice_that_waits_for_its_money_is_payable_with_its_page(sandbox: Sandbox) -> None:
     subscription = check_out(sandbox, new_price(sandbox, 900))
     sandbox.control("subscription", {"subscription": subscription["id"], "nextPayment": "fail"})
@@ -174,6 +199,29 @@ def test_an_invoice_that_waits_for_its_money_is_payable_with_its_page(sandbox: S
 
 
 # --- as a browser shows it ---
+
+
+@needs_chromium
+@BOTH_WIDTHS
+async def test_a_payment_is_refunded_and_disputed_by_its_buttons(
+    sandbox: Sandbox, receiver: Receiver, size: Size, browser: Browser
+) -> None:
+    session = sandbox.session()
+    sandbox.pay(session)
+
+    async with desk(browser, sandbox, size) as page:
+        row = _rows(page, "payables").filter(has_text=session)
+        await row.get_by_role("button", name="Refund half").click()
+        await playwright.expect(row).to_contain_text("24.50 USD refunded")
+        await row.get_by_role("button", name="Dispute, money withdrawn").click()
+        await playwright.expect(row).to_contain_text("a dispute needs response")
+        await playwright.expect(row.get_by_role("button", name="Refund half")).to_have_count(0)
+        await row.get_by_role("button", name="Dispute won").click()
+        await playwright.expect(row).to_contain_text("a dispute won")
+        await page.get_by_role("button", name="Stripe pays out").click()
+        await playwright.expect(page.locator(".toast")).to_contain_text("On its way: po_")
+
+    receiver.wait_for("charge.refunded", "charge.dispute.funds_withdrawn", "charge.dispute.closed", "payout.created")
 
 
 @needs_chromium
@@ -308,7 +356,8 @@ async def test_the_clock_goes_by_the_hour_and_to_whatever_is_next(
         await playwright.expect(_rows(page, "payables").filter(has_text=session)).to_contain_text("expired")
         receiver.wait_for("checkout.session.expired")
 
-    assert 3600 <= hour < 3660
+    # It was held still while it moved, so that it may be behind by what that took: milliseconds.
+    assert 3599 < hour < 3660
 
 
 @needs_chromium

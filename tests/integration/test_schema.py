@@ -94,6 +94,86 @@ async def test_no_refund_goes_beyond_what_was_taken(pool: Pool, refunded: int) -
         await pool.execute("UPDATE payments SET amount_refunded = $1", refunded)
 
 
+REFUND = (
+    "INSERT INTO refunds (payment_id, gateway, gateway_refund_id, amount, currency, status, reason_code, asked_by, "
+    "created_at, settled_at) SELECT id, gateway, $1, $2::bigint, currency, $3::text, 'other', 'gateway', now(), "
+    "CASE WHEN $3 IN ('succeeded', 'failed') THEN now() END FROM payments"
+)
+
+
+@pytest.mark.parametrize("statuses", [("succeeded", "succeeded"), ("pending", "succeeded"), ("pending", "pending")])
+async def test_f98_refunds_that_together_are_more_than_was_taken_cannot_be_written(
+    pool: Pool, statuses: tuple[str, str]
+) -> None:
+    await place_order(pool)
+    await pool.execute(PAYMENT, "pi_1", "accepted")
+    await pool.execute(REFUND, "re_1", 600, statuses[0])
+
+    with pytest.raises(asyncpg.CheckViolationError):
+        await pool.execute(REFUND, "re_2", 401, statuses[1])
+    await pool.execute(REFUND, "re_2", 400, statuses[1])
+
+
+async def test_a_refund_that_is_deleted_by_hand_leaves_its_payments_sums_right(pool: Pool) -> None:
+    await place_order(pool)
+    await pool.execute(PAYMENT, "pi_1", "accepted")
+    await pool.execute(REFUND, "re_1", 600, "succeeded")
+    await pool.execute(REFUND, "re_2", 300, "pending")
+
+    await pool.execute("DELETE FROM refunds WHERE gateway_refund_id = 're_1'")
+    await pool.execute("DELETE FROM refunds WHERE gateway_refund_id = 're_2'")
+
+    assert tuple(await pool.fetchrow("SELECT amount_refunded, amount_refunding FROM payments") or ()) == (0, 0)
+
+
+async def test_f97_of_refunds_at_once_only_those_that_fit_are_written(pool: Pool) -> None:
+    await place_order(pool)
+    await pool.execute(PAYMENT, "pi_1", "accepted")
+
+    ends = await asyncio.gather(
+        *(pool.execute(REFUND, f"re_{number}", 300, "pending") for number in range(8)), return_exceptions=True
+    )
+
+    assert sum(isinstance(end, asyncpg.CheckViolationError) for end in ends) == 5
+    assert await pool.fetchval("SELECT amount_refunding FROM payments") == 900
+
+
+async def test_only_a_legal_move_of_a_refund_can_be_written(pool: Pool) -> None:
+    await place_order(pool)
+    await pool.execute(PAYMENT, "pi_1", "accepted")
+    await pool.execute(REFUND, "re_1", 600, "succeeded")
+
+    with pytest.raises(asyncpg.CheckViolationError, match="may not move from succeeded to pending"):
+        await pool.execute("UPDATE refunds SET status = 'pending', settled_at = NULL")
+    await pool.execute("UPDATE refunds SET status = 'failed'")
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE movements SET amount = 0", "DELETE FROM movements", "TRUNCATE movements"]
+)
+async def test_movements_are_append_only(pool: Pool, statement: str) -> None:
+    await pool.execute(MOVEMENT, "payment", 1000, "payment:1")
+
+    with pytest.raises(asyncpg.RestrictViolationError):
+        await pool.execute(statement)
+
+
+MOVEMENT = (
+    "INSERT INTO movements (id, gateway, kind, amount, currency, cause, cause_id, fact, at) "
+    "VALUES (gen_random_uuid(), 'stripe', $1, $2, 'usd', 'webhook_event', 'e', $3, now())"
+)
+
+
+async def test_a_fact_is_booked_once_and_with_the_sign_of_its_kind(pool: Pool) -> None:
+    await pool.execute(MOVEMENT, "refund", -300, "refund:1:1")
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await pool.execute(MOVEMENT, "refund", -300, "refund:1:1")
+    for kind, amount in (("payment", -1), ("refund", 1), ("refund_reversal", -1), ("dispute", 1)):
+        with pytest.raises(asyncpg.CheckViolationError):
+            await pool.execute(MOVEMENT, kind, amount, kind)
+
+
 async def test_only_a_legal_move_of_a_subscription_can_be_written(pool: Pool) -> None:
     await pool.execute("INSERT INTO users (id) VALUES ('u')")
 

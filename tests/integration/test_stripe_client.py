@@ -29,6 +29,7 @@ from gateways.client import (
     SessionState,
     Unknown,
 )
+from gateways.customers import Customer, NewCustomer
 from gateways.pacing import Bucket
 from gateways.stripe.account import API_VERSION
 from gateways.stripe.client import Stripe
@@ -84,6 +85,10 @@ async def calling(
             yield client, gateway
         finally:
             await client.aclose()
+
+
+def customer_of(user_id: str, **more: str) -> dict[str, Any]:
+    return {"id": f"cus_{user_id}", "object": "customer", "metadata": {"user_id": user_id, **more}}
 
 
 async def create(client: Stripe, patience: Patience = SHORT) -> Created | Refused | Unknown:
@@ -408,3 +413,27 @@ async def test_every_attempt_leaves_one_line_and_no_line_holds_a_secret(caplog: 
     written = repr((lines, caplog.records, client, vars(client), answer))
     assert KEY not in written
     assert [record for record in caplog.records if record.name in {"stripe", "httpx"}] == []
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        ([customer_of("bob", counterfoil="ours")], Absent()),
+        ([customer_of("Bob", counterfoil="another's")], Absent()),
+        ([customer_of("Bob")], Absent()),
+        (
+            [customer_of("bob", counterfoil="ours"), customer_of("Bob", counterfoil="ours", note="x")],
+            Customer("cus_Bob"),
+        ),
+    ],
+)
+async def test_of_what_a_search_brings_only_the_customer_with_the_very_marks_is_taken_and_addressed(
+    found: list[dict[str, Any]], expected: Customer | Absent
+) -> None:
+    page = {"object": "search_result", "data": found, "has_more": False, "next_page": None}
+    async with calling(Reply(body=page), Reply(body=customer_of("Bob", counterfoil="ours"))) as (client, gateway):
+        answer = await client.find_customer(NewCustomer("Bob", "ours", "bob@example.com"), SHORT)
+
+        assert answer == expected
+        asked = [request.path for request in gateway.asked]
+        assert [path.rsplit("/", 1)[1] for path in asked] == ["search"] + ["cus_Bob"] * (expected != Absent())

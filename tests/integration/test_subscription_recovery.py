@@ -131,6 +131,28 @@ async def test_a_renewal_that_goes_on_failing_is_asked_about_after_an_hour_then_
     assert pauses[-1] <= 24
 
 
+async def test_a_renewal_that_fails_after_an_earlier_one_was_paid_is_asked_about_as_soon_as_that_was(
+    pool: Pool,
+) -> None:
+    placed = await begun(pool)
+    asked = []
+    for month in (1, 2):
+        now = BEGIN + month * MONTH
+        period: dict[str, Any] = {"period_start": now, "period_end": now + MONTH}
+        failing = snapshot(SubscriptionStatus.PAST_DUE, **period)
+        await tell(pool, placed, telling(now, failing), now=now)
+        gateway = FakeGateway(subscriptions={SUB: seen(placed, failing)})
+        looks = [(await recover(pool, gateway, now + hours * timedelta(hours=1))).asked for hours in range(4 * 24)]
+        asked.append([hours for hours, look in enumerate(looks) if look])
+        paid = telling(now + timedelta(days=5), snapshot(**period), tellings.invoice(month + 1))
+        await tell(pool, placed, paid, now=now + timedelta(days=5))
+
+    first, second = asked
+
+    assert first[0] == 1
+    assert second == first
+
+
 async def test_one_whose_first_payment_was_heard_and_nothing_else_is_found_by_its_page(pool: Pool) -> None:
     placed = await place(pool)
     await tell(pool, placed, PaymentSucceeded(None, tellings.PRICE))

@@ -794,6 +794,24 @@ async def test_money_after_the_end_that_only_a_read_finds_is_the_same_discrepanc
     assert told == [("late_success", "refund_payment", 1000)]
 
 
+async def test_money_after_the_end_that_is_told_before_it_is_held_once_it_is_read(pool: Pool) -> None:
+    placed = await place(pool)
+    ended = telling(SECOND_MONTH, snapshot(SubscriptionStatus.CANCELLED, ended_at=SECOND_MONTH))
+    late = telling(SECOND_MONTH + SECOND, None, invoice(2, taken_at=SECOND_MONTH + SECOND))
+    await tell(pool, placed, BEGUN, late, now=SECOND_MONTH + SECOND)
+    told = await tell(pool, placed, ended, now=SECOND_MONTH + SECOND)
+
+    for _ in range(2):
+        await answer(pool, placed, (await subscription(pool, placed))["version"], replace(late, told_at=None))
+
+    assert isinstance(told, Applied)
+    asked = await lines(pool, "SELECT kind FROM effects WHERE id = ANY ($1)", list(told.effects))
+    assert ("gateway.read_subscription",) in asked
+    assert await lines(pool, "SELECT standing FROM payments WHERE gateway_payment_id = 'pi_2'") == [("held",)]
+    found = await lines(pool, "SELECT kind, amount_at_risk, payment_id IS NULL FROM discrepancies")
+    assert found == [("late_success", 1000, False)]
+
+
 async def test_a_change_that_is_paid_over_a_failing_renewal_grants_and_is_for_a_person(pool: Pool) -> None:
     placed = await place(pool)
     later = SECOND_MONTH + timedelta(days=1)
@@ -857,6 +875,34 @@ async def test_a_second_payment_of_an_invoice_is_surplus_and_is_told(pool: Pool)
         ("pi_again", "surplus"),
     ]
     assert await lines(pool, "SELECT kind, payment_id IS NOT NULL FROM discrepancies") == [("duplicate_payment", True)]
+
+
+@pytest.mark.parametrize("reason", [InvoiceReason.FIRST, InvoiceReason.RENEWAL])
+@pytest.mark.parametrize("is_answered_first", [True, False])
+async def test_a_change_of_plan_that_is_told_as_what_has_been_paid_already_is_booked_as_what_a_read_finds(
+    pool: Pool, reason: InvoiceReason, is_answered_first: bool
+) -> None:
+    placed = await place(pool)
+    renewed = telling(SECOND_MONTH, snapshot(period_start=SECOND_MONTH, period_end=THIRD_MONTH), invoice(2))
+    at = BEGIN if reason is InvoiceReason.FIRST else SECOND_MONTH
+    await tell(pool, placed, BEGUN, *([renewed] if at == SECOND_MONTH else []), now=at)
+    for_it: dict[str, Any] = {"period_start": at, "period_end": at + MONTH, "due": Money(4000, "usd")}
+    charged = telling(at + SECOND, None, invoice(3, reason=reason, **for_it))
+    read = telling(None, None, invoice(3, reason=InvoiceReason.CHANGE, **for_it))
+
+    if is_answered_first:
+        await answer(pool, placed, (await subscription(pool, placed))["version"], read)
+    told = await tell(pool, placed, charged, now=at + SECOND)
+    if not is_answered_first:
+        await answer(pool, placed, (await subscription(pool, placed))["version"], read)
+
+    assert isinstance(told, Applied)
+    assert isinstance(told.outcome, Followed)
+    assert told.outcome.wants_read
+    paid = await lines(pool, "SELECT standing, order_id IS NULL FROM payments WHERE gateway_payment_id = 'pi_3'")
+    assert paid == [("accepted", True)]
+    assert await lines(pool, "SELECT reason FROM invoices WHERE gateway_invoice_id = 'in_3'") == [("change",)]
+    assert await lines(pool, "SELECT kind FROM discrepancies") == []
 
 
 async def test_a_zero_invoice_needs_no_payment(pool: Pool) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from db import webhook_events
 from db.plans import Plan
 from db.pool import Pool
 from gateways.client import BACKGROUND, Doubt, Gone, Patience, Refusal, Refused, Unknown
@@ -171,10 +172,29 @@ async def test_f17_a_subscription_lives_by_whichever_kind_its_endpoint_is_sent(
         assert fetched == (pairs if payload == "thin" else 0)
 
 
-async def test_f17_without_a_key_of_the_gateway_nothing_is_fetched_and_that_is_said(pool: Pool) -> None:
+async def test_f17_what_is_not_fetched_for_want_of_a_key_is_said_and_stays_owed(pool: Pool) -> None:
     (effect,) = (await work(pool, await told(pool, thin(session(await place_order(pool)))))).effects
 
     sent = await send(pool, FakeGateway(), effect)
 
-    assert sent is Outcome.SENT
-    assert await pool.fetchval("SELECT last_error FROM effects") == "nothing was fetched: stripe has no key here"
+    assert sent is Outcome.RETRY
+    row = await pool.fetchrow("SELECT status, last_error FROM effects")
+    assert row is not None
+    assert row["status"] == "pending"
+    assert "nothing was fetched: stripe has no key here" in row["last_error"]
+
+
+async def test_f17_what_could_not_be_fetched_is_asked_for_again_when_its_event_is_replayed(pool: Pool) -> None:
+    snapshot = session(await place_order(pool))
+    event = await told(pool, thin(snapshot))
+    (effect,) = (await work(pool, event)).effects
+    dead = await send(pool, Keeping(beside={f"{snapshot['id']}_thin": Gone()}), effect)
+    async with pool.acquire() as connection, connection.transaction():
+        await webhook_events.replay(connection, [event], [0.0], queue="bulk")
+
+    again = await work(pool, event)
+    sent = await send(pool, Keeping(beside={f"{snapshot['id']}_thin": snapshot}), effect)
+
+    assert (dead, again.effects, sent) == (Outcome.DEAD, (effect,), Outcome.SENT)
+    assert await pool.fetchval("SELECT count(*) FROM dead_letters WHERE state = 'open'") == 0
+    assert await pool.fetchval("SELECT count(*) FROM webhook_events WHERE event_id = $1", snapshot["id"]) == 1

@@ -13,12 +13,13 @@ import pytest
 from db import plans
 from db.plans import Plan
 from db.pool import Pool
-from gateways.client import SubscriptionState
+from gateways.client import Doubt, SubscriptionState, Unknown
 from payments.events import CheckoutEnded, Event
 from payments.snapshot import Snapshot, SubscriptionStatus
 from tests import tellings
 from tests.counter import Shop, bearer, counter, problem, put_on_sale
 from tests.tellings import Placed, telling
+from workers.subscription_requests import Impossible, Why, Wish, ask
 
 TRIED = Plan("tried", "Tried", "", 4900, "usd", interval="month", trial_days=14)
 DEAR = Plan("dear", "Dear", "", 9900, "usd", interval="month", trial_days=7)
@@ -180,3 +181,71 @@ async def test_a_plan_that_was_tried_by_changing_to_it_was_had_too(pool: Pool, d
             await subscribe(shop, plan)
 
         assert await sold(pool) == [(14, 0), (0, 4900), (0, 9900)]
+
+
+@pytest.mark.parametrize("last", [SEATS, TRIED])
+async def test_a_plan_that_was_tried_on_the_way_to_another_was_had_too(
+    pool: Pool, database_url: str, last: Plan
+) -> None:
+    await put_on_sale(pool, *PLANS)
+    async with counter(database_url) as shop:
+        created = await subscribe(shop, "tried")
+        await try_out(pool, created, TRIED, cancel=False)
+        for plan in (DEAR, last):
+            holds(shop, created, on_trial(created, plan))
+            await change(shop, created, plan.id)
+
+        await subscribe(shop, "dear")
+
+        assert await sold(pool) == [(14, 0), (0, 9900)]
+
+
+async def test_whoever_comes_to_a_plan_after_the_trial_and_pays_has_not_had_its_own(
+    pool: Pool, database_url: str
+) -> None:
+    await put_on_sale(pool, *PLANS)
+    async with counter(database_url) as shop:
+        created = await subscribe(shop, "tried")
+        await try_out(pool, created, TRIED, cancel=False)
+        active = replace(on_trial(created, TRIED), status=SubscriptionStatus.ACTIVE, period_start=ENDS)
+        await tell(pool, created, telling(NOW + timedelta(seconds=1), active))
+        dear = replace(active, price_id="price_dear_9900")
+        holds(shop, created, dear)
+        changed = await change(shop, created, "dear")
+        await tell(pool, created, telling(NOW + timedelta(seconds=2), replace(dear, status=CANCELLED, ended_at=NOW)))
+
+        await subscribe(shop, "dear")
+
+        assert changed.json()["planId"] == "dear"
+        assert await sold(pool) == [(14, 0), (7, 0)]
+
+
+async def test_a_plan_of_many_that_a_trial_goes_over_to_is_sold_without_one_before_the_gateway_has_answered(
+    pool: Pool, database_url: str
+) -> None:
+    await put_on_sale(pool, *PLANS)
+    async with counter(database_url) as shop:
+        created = await subscribe(shop, "tried")
+        await try_out(pool, created, TRIED, cancel=False)
+        shop.stripe.change_answers = [Unknown(Doubt.TIMED_OUT)]
+        await change(shop, created, "seats")
+
+        await subscribe(shop, "seats")
+
+        assert await sold(pool) == [(14, 0), (0, 500)]
+
+
+async def test_a_plan_of_many_that_was_sold_with_its_trial_while_a_change_was_asked_for_is_no_more_changed_to(
+    pool: Pool, database_url: str
+) -> None:
+    await put_on_sale(pool, *PLANS)
+    wish = Wish("change_plan", {"planId": "seats", "priceId": "price_1", "interval": "month", "isImmediate": True})
+    async with counter(database_url) as shop:
+        created = await subscribe(shop, "tried")
+        await try_out(pool, created, TRIED, cancel=False)
+        await subscribe(shop, "seats")
+
+        asked = await ask(pool, shop.stripe, tellings.book(NOW), placed(created).subscription, wish, "anna")
+
+        assert isinstance(asked, Impossible)
+        assert (asked.why, shop.stripe.changes) == (Why.TRIAL, [])

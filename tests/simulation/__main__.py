@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.simulation.report import is_kept, told
 from tests.simulation.run import Wanted, simulate
 from tests.simulation.stack import a_folder
-from tests.simulation.visits import SUBSCRIBERS
+from tests.simulation.visits import MONEY_BACK, SUBSCRIBERS
 
 
 def _read() -> tuple[Wanted, argparse.Namespace]:
@@ -26,12 +26,15 @@ def _read() -> tuple[Wanted, argparse.Namespace]:
         "--subscribers", type=float, default=SUBSCRIBERS, help="of all visits, for a subscription (%(default)s)"
     )
     parser.add_argument(
+        "--money-back", type=float, default=MONEY_BACK, help="of all visits, whose money goes back (%(default)s)"
+    )
+    parser.add_argument(
         "--keep-bounds", action="store_true", help="an event that is too slow after a blow is a failure"
     )
     parser.add_argument("--keep", type=Path, help="keep the stack's data and its log in this folder")
     words = parser.parse_args()
     seed = secrets.randbelow(2**31) if words.seed is None else words.seed
-    return Wanted(seed, words.payments, words.minutes, words.gap, words.subscribers), words
+    return Wanted(seed, words.payments, words.minutes, words.gap, words.subscribers, words.money_back), words
 
 
 async def _run(wanted: Wanted, words: argparse.Namespace) -> bool:

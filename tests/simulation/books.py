@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
 from typing import Any
 
 import asyncpg
@@ -32,6 +34,12 @@ class Books:
     causes: dict[str, int]  # how often each has moved an order
     discrepancies: list[Row]
     letters: list[Row]
+    refunds: list[Row]
+    disputes: list[Row]
+    movements: list[Row]
+    payouts: list[Row]
+    #: The moves of a refund or a dispute, by its id; the first is from None.
+    money_lives: dict[str, list[tuple[str | None, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +78,16 @@ UNFINISHED = """
     SELECT 'request', r.kind, r.id::text, s.order_id::text, r.error
       FROM subscription_requests r JOIN subscriptions s ON s.id = r.subscription_id
      WHERE r.status IN ('intended', 'unknown')
+    UNION ALL
+    SELECT 'refund', status, id::text, order_id::text, failure_reason FROM refunds WHERE status IN ('requested', 'sent')
+"""
+
+
+#: A refund or a dispute, with its payment's name at the gateway, and the order that this began with.
+OF_A_PAYMENT = """
+    SELECT m.*, p.gateway_payment_id, coalesce(p.order_id, s.order_id)::text AS of_order
+      FROM {} m JOIN payments p ON p.id = m.payment_id LEFT JOIN invoices i ON i.id = p.invoice_id
+      LEFT JOIN subscriptions s ON s.id = i.subscription_id
 """
 
 
@@ -161,7 +179,31 @@ async def read_books(tx: Tx) -> Books:
         causes=causes,
         discrepancies=await tx.fetch("SELECT *, order_id::text AS of_order FROM discrepancies"),
         letters=await tx.fetch("SELECT *, order_id::text AS of_order FROM dead_letters WHERE state = 'open'"),
+        refunds=await tx.fetch(OF_A_PAYMENT.format("refunds")),
+        disputes=await tx.fetch(OF_A_PAYMENT.format("disputes")),
+        movements=await tx.fetch("SELECT * FROM movements"),
+        payouts=await tx.fetch("SELECT * FROM payouts"),
+        money_lives=await _read_money_lives(tx),
     )
+
+
+async def _read_money_lives(tx: Tx) -> dict[str, list[tuple[str | None, str]]]:
+    lines: dict[str, list[Row]] = defaultdict(list)
+    for row in await tx.fetch("SELECT * FROM history WHERE subject IN ('refund', 'dispute') ORDER BY id"):
+        lines[row["subject_id"]].append(row)
+    return {subject: list(_in_order(told)) for subject, told in lines.items()}
+
+
+def _in_order(lines: list[Row]) -> Iterator[tuple[str | None, str]]:
+    """As they follow from each other where two were written in one millisecond, which their ids do not tell apart."""
+    at: str | None = None
+    for _, same in groupby(lines, key=lambda row: row["id"].int >> 80):
+        left = list(same)
+        while left:
+            following = next((row for row in left if row["from_status"] == at), left[0])
+            left.remove(following)
+            at = following["to_status"]
+            yield following["from_status"], at
 
 
 def _by_order(rows: list[Row]) -> dict[str, list[Row]]:
@@ -188,6 +230,12 @@ async def read_kept(tx: Tx | Pool) -> set[tuple[str, str]]:
     return {(row["gateway"], row["event_id"]) for row in rows}
 
 
+PAYMENTS_OF_ORDER = """
+    SELECT p.id FROM payments p LEFT JOIN invoices i ON i.id = p.invoice_id LEFT JOIN subscriptions s ON s.id = i.subscription_id
+     WHERE coalesce(p.order_id, s.order_id) = $1::text::uuid
+"""
+
+
 async def tell(tx: Tx | Pool, order_id: str) -> str:
     """All that the database knows of one order, for the story of a failure."""
     asked: dict[str, Any] = {
@@ -203,7 +251,7 @@ async def tell(tx: Tx | Pool, order_id: str) -> str:
         "subscription": "SELECT * FROM subscriptions WHERE order_id = $1::text::uuid",
         "invoice": """SELECT i.* FROM invoices i JOIN subscriptions s ON s.id = i.subscription_id
                        WHERE s.order_id = $1::text::uuid ORDER BY i.created_at""",
-        "money": """SELECT p.* FROM payments p JOIN invoices i ON i.id = p.invoice_id
+        "renewal": """SELECT p.* FROM payments p JOIN invoices i ON i.id = p.invoice_id
                       JOIN subscriptions s ON s.id = i.subscription_id WHERE s.order_id = $1::text::uuid ORDER BY p.id""",
         "gives": """SELECT e.* FROM entitlements e JOIN subscriptions s ON s.id = e.subscription_id
                      WHERE s.order_id = $1::text::uuid""",
@@ -211,11 +259,20 @@ async def tell(tx: Tx | Pool, order_id: str) -> str:
                     WHERE s.order_id = $1::text::uuid ORDER BY h.id""",
         "request": """SELECT r.* FROM subscription_requests r JOIN subscriptions s ON s.id = r.subscription_id
                        WHERE s.order_id = $1::text::uuid ORDER BY r.created_at""",
+        "refund": f"SELECT * FROM ({OF_A_PAYMENT.format('refunds')}) r WHERE of_order = $1 ORDER BY created_at",
+        "dispute": f"SELECT * FROM ({OF_A_PAYMENT.format('disputes')}) d WHERE of_order = $1 ORDER BY opened_at",
+        "movement": f"""SELECT kind, amount, currency, cause, cause_id, fact, at FROM movements WHERE payment_id IN (
+                            {PAYMENTS_OF_ORDER}) ORDER BY at, id""",
+        "money": f"""SELECT h.* FROM history h WHERE h.subject IN ('refund', 'dispute') AND h.subject_id IN (
+                         SELECT id::text FROM refunds WHERE payment_id IN ({PAYMENTS_OF_ORDER})
+                          UNION SELECT id::text FROM disputes WHERE payment_id IN ({PAYMENTS_OF_ORDER})) ORDER BY h.id""",
         "discrepancies": "SELECT * FROM discrepancies WHERE order_id = $1::text::uuid",
-        "events": """SELECT e.id, event_id, event_type, status, reason, retry_count, deliveries, source, e.created_at, processed_at
+        "events": f"""SELECT e.id, event_id, event_type, status, reason, retry_count, deliveries, source, e.created_at, processed_at
                        FROM webhook_events e
                       WHERE payload::text LIKE '%' || $1::text || '%' OR payload::text LIKE '%' || (
                             SELECT gateway_subscription_id FROM subscriptions WHERE order_id = $1::text::uuid) || '%'
+                         OR EXISTS (SELECT FROM payments p WHERE p.id IN ({PAYMENTS_OF_ORDER})
+                                       AND payload::text LIKE '%' || p.gateway_payment_id || '%')
                       ORDER BY e.id""",
     }
     told = [(title, row) for title, question in asked.items() for row in await tx.fetch(question, order_id)]

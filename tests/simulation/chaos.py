@@ -37,6 +37,12 @@ FAULTS: dict[str, Callable[[Random], Any]] = {
     "amountMismatch": lambda draw: draw.uniform(0.02, 0.1),
 }
 
+#: How refunds end that are asked for by call, one spell after the other: mostly well.
+REFUND_ENDINGS = {"succeeds": 6, "succeeds_later": 2, "fails": 1, "fails_after_success": 1, "stays_pending": 1}
+
+#: How many payouts the bank sends back.
+PAYOUTS_FAIL = 0.2
+
 #: At first, a gateway that can do no more than this is taken to know these.
 LEAST_KNOWN = frozenset(
     "drop duplicate reorder delay sameSecond apiErrors timeout cutAfterCommit lateAuthorisation".split()
@@ -169,7 +175,9 @@ class Chaos:
             chosen = draw.sample(names, k=draw.randint(*FAULTS_AT_ONCE)) if draw.random() < 0.9 else []
             faults = {name: FAULTS[name](draw) for name in chosen}
             seconds, seed = draw.uniform(*SPELL_SECONDS), draw.randrange(2**31)
+            [ending] = draw.choices(list(REFUND_ENDINGS), list(REFUND_ENDINGS.values()))
             with suppress(*AWAY):
+                (await self.stack.order("settings", refundEnding=ending)).raise_for_status()
                 (await self.stack.order("faults", seed=seed, **faults)).raise_for_status()
                 self.ordered.update(chosen)
                 await self._count_calls()
@@ -193,11 +201,20 @@ class Chaos:
             is_leap = number % LEAP_EVERY == 0
             seconds = draw.uniform(*(LEAP_SECONDS if is_leap else SKIP_SECONDS))
             with suppress(*AWAY):
+                made = await self._pay_out() if is_leap else []
                 await skip(self.stack, self.street, seconds)
                 self.skipped_seconds += seconds
+                for payout in made:
+                    if payout.startswith("po_") and draw.random() < PAYOUTS_FAIL:
+                        await self.stack.order("payout", payout=payout, ending="fails")
             for job in (draw.choice(("recover_orphans", "backfill_events")), *(("dunning",) if is_leap else ())):
                 with suppress(*AWAY):
                     self.runs[f"{job} {await self.run_job(job)}"] += 1
+
+    async def _pay_out(self) -> list[str]:
+        """All that both gateways hold; it is at our bank a day later."""
+        made = [await self.stack.order("payout", gateway=gateway) for gateway in ("stripe", "razorpay")]
+        return [payout["payout"] for answer in made for payout in answer.raise_for_status().json()["data"]]
 
 
 async def skip(stack: Stack, street: Street, seconds: float) -> None:

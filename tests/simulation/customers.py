@@ -49,6 +49,8 @@ class Visit:
     shown_paid: set[str] = field(default_factory=set)
     diary: list[str] = field(default_factory=list)
     complaints: list[str] = field(default_factory=list)
+    #: Refunds that were promised for one wish, told once or several times.
+    asked_back: list[set[str]] = field(default_factory=list)
 
     def note(self, text: str) -> None:
         self.diary.append(text)
@@ -84,9 +86,9 @@ class Street:
         self._tokens: dict[str, str] = {}
         self._clock = asyncio.Condition()
 
-    def token(self, user: str) -> str:
+    def token(self, user: str, *scopes: str) -> str:
         if user not in self._tokens:
-            caller = Caller(user, f"{user}@example.com", frozenset())
+            caller = Caller(user, f"{user}@example.com", frozenset(scopes))
             secret = self.stack.settings["AUTH_JWT_SECRET"].encode()
             self._tokens[user] = issue(secret, caller, lifetime_seconds=24 * HOUR)
         return self._tokens[user]
@@ -119,6 +121,8 @@ class Customer:
     visit: Visit
     draw: Random
     keys: int = 0
+    #: The gateway's name of what they paid last.
+    payment: str | None = None
 
     def new_key(self) -> str:
         self.keys += 1
@@ -137,9 +141,12 @@ class Customer:
         self.visit.note("gives up asking")
         return None
 
-    async def post(self, path: str, body: dict[str, Any], key: str | None = None) -> httpx.Response | None:
-        """Ask the counter for something; None where there is no answer."""
-        headers = self.headers if key is None else {**self.headers, "Idempotency-Key": key}
+    async def post(
+        self, path: str, body: dict[str, Any], key: str | None = None, *, token: str | None = None
+    ) -> httpx.Response | None:
+        """Ask the counter for something; None where there is no answer. ``token``: of somebody who asks for them."""
+        headers = self.headers if token is None else {"Authorization": f"Bearer {token}"}
+        headers |= {} if key is None else {"Idempotency-Key": key}
         try:
             answer = await self.street.stack.checkout.post(path, json=body, headers=headers)
         except httpx.TransportError as error:
@@ -179,7 +186,9 @@ class Customer:
         self.visit.note(f"pays {session_id} with {means}: {outcome} {told.get('payment')}")
         if answer.status_code not in (httpx.codes.OK, httpx.codes.CONFLICT):
             self.visit.complain(f"the hosted page answered {answer.status_code} {answer.text[:200]}")
-        self.street.sold += outcome == "paid"
+        if outcome == "paid":
+            self.street.sold += 1
+            self.payment = told.get("payment")
         return outcome
 
     async def look(self, page: Page) -> None:

@@ -1,6 +1,6 @@
 """The promises, as questions to both sides' books once everything has settled. Pure: rows in, what is wrong out.
 
-Of subscriptions, ``subscribed`` asks.
+Of subscriptions, ``subscribed`` asks; of money that goes back, ``given_back``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from payments.effects import FOLLOWS, EffectKind
-from payments.order import MOVES, OrderStatus
+from payments.order import MOVES, SETTLED, OrderStatus
 from tests.simulation.books import Books, Row
 from tests.simulation.customers import Visit
 from tests.simulation.truth import Mail, Taken, Truth
@@ -22,6 +22,12 @@ TOLD_AS = {
     "mismatched": {"amount_mismatch", "currency_mismatch"},
     "held": {"late_success"},
 }
+
+#: Told of money that went back, or may have to: of these, ``given_back`` asks.
+OF_MONEY_BACK = frozenset(
+    {"dispute_evidence_due", "dispute_mismatch", "early_fraud_warning", "payout_part_mismatch"}
+    | {"refund_failed", "refund_mismatch", "refund_total_mismatch"}
+)
 
 FOLLOWING = sorted(kind.value for kind in FOLLOWS[OrderStatus.PAID])
 
@@ -51,7 +57,8 @@ def check_money(books: Books, truth: Truth) -> Iterator[Broken]:
 
 
 def check_orders(books: Books, truth: Truth) -> Iterator[Broken]:
-    """What was paid as expected is a paid order, once; what was not is none."""
+    """What was paid as expected is an order whose money was accepted, once; what was not is none. What became of that
+    money afterwards, ``given_back`` asks."""
     taken: dict[str, list[Taken]] = defaultdict(list)
     for each in truth.taken:
         taken[each.order_id].append(each)
@@ -68,12 +75,12 @@ def _check_order(order: Row, taken: list[Taken], rows: list[Row], books: Books) 
     right = [each for each in taken if (each.amount, each.currency) == (order["amount"], order["currency"])]
     accepted = [row for row in rows if row["standing"] == "accepted"]
     held = [row for row in rows if row["standing"] == "held"]
-    is_paid = order["status"] == "paid"
-    if is_paid != (len(accepted) == 1):
+    was_paid = order["status"] in SETTLED
+    if was_paid != (len(accepted) == 1):
         yield Broken("paid means paid", f"{order['status']} with {len(accepted)} accepted payments", order_id)
-    if is_paid and not right:
-        yield Broken("paid means paid", f"paid, and its gateway has taken {taken}", order_id)
-    if right and not is_paid and len(held) != len(right):
+    if was_paid and not right:
+        yield Broken("paid means paid", f"{order['status']}, and its gateway has taken {taken}", order_id)
+    if right and not was_paid and len(held) != len(right):
         yield Broken("nothing is lost", f"{order['status']}, and its gateway has taken {right}", order_id)
     if held and not _may_be_held(order, books):
         yield Broken("nothing is lost", "money is held for no reason", order_id)
@@ -97,12 +104,13 @@ def check_differences(books: Books) -> Iterator[Broken]:
     """Money that does not count is told to a person; nothing else is, but a renewal at another price."""
     told = defaultdict(set)
     for row in books.discrepancies:
-        if row["kind"] == "invoice_amount_differs":
+        if row["kind"] in {"invoice_amount_differs", *OF_MONEY_BACK}:
             continue
         told[row["payment_id"]].add(row["kind"])
         if row["kind"] not in set().union(*TOLD_AS.values()):
             yield Broken("no difference is invented", f"{row['kind']}: {row['evidence']}", row["of_order"])
-    for (order_id, kind), count in Counter((row["of_order"], row["kind"]) for row in books.discrepancies).items():
+    theirs = [row for row in books.discrepancies if row["kind"] not in OF_MONEY_BACK]
+    for (order_id, kind), count in Counter((row["of_order"], row["kind"]) for row in theirs).items():
         of_it = [row for row in books.payments.values() if row["of_order"] == order_id]
         if count > len(of_it):
             yield Broken("no difference is invented", f"{kind} {count} times, of {len(of_it)} payments", order_id)
@@ -120,10 +128,10 @@ def check_effects(books: Books, outbox: Path) -> Iterator[Broken]:
     for order_id, order in books.orders.items():
         active = [row for row in books.access[order_id] if row["active"]]
         following = [row for row in books.effects[order_id] if row["kind"] in FOLLOWING]
-        is_paid = order["status"] == "paid"
+        is_paid, was_paid = order["status"] == "paid", order["status"] in SETTLED
         if len(active) != (is_paid and order_id not in books.subscriptions):
             yield Broken("one fact, one effect", f"{order['status']} with access {len(active)} times", order_id)
-        if sorted(row["kind"] for row in following) != (_following(order) if is_paid else []):
+        if sorted(row["kind"] for row in following) != (_following(order) if was_paid else []):
             yield Broken("one fact, one effect", f"{order['status']}, followed by {following}", order_id)
         for row in books.effects[order_id]:
             if row["kind"].startswith("gateway."):
@@ -192,7 +200,7 @@ def check_mail(mail: Mail, kept: set[tuple[str, str]]) -> Iterator[Broken]:
 
 
 def check_visits(visits: Iterable[Visit], books: Books) -> Iterator[Broken]:
-    """What customers were told was so, and stayed so."""
+    """What customers were told was so, and stayed so, unless their money went back."""
     for visit in visits:
         named = next(iter(visit.orders), None)
         for complaint in visit.complaints:
@@ -200,7 +208,7 @@ def check_visits(visits: Iterable[Visit], books: Books) -> Iterator[Broken]:
         for order_id in visit.orders - books.orders.keys():
             yield Broken("nothing is lost", f"visit {visit.number} was given an order that is not there", order_id)
         for order_id in visit.shown_paid:
-            if order_id in books.orders and books.orders[order_id]["status"] != "paid":
+            if order_id in books.orders and books.orders[order_id]["status"] not in SETTLED:
                 yield Broken("customers are told the truth", "was shown as paid, and is not", order_id)
 
 

@@ -30,6 +30,8 @@ def _figures(outcome: Outcome) -> Iterator[str]:
     yield f"moves       {_listed(books.causes)}"
     yield f"payments    {len(truth.taken)} taken: {_counted(each.gateway for each in truth.taken)}; here {_counted(standings)}"
     yield f"subscribed  {_counted(row['status'] for row in books.subscriptions.values())}; at the gateways {_begun(outcome)}"
+    yield f"went back   refunds {_counted(row['status'] for row in books.refunds)}; disputes {_counted(row['status'] for row in books.disputes)}"
+    yield f"booked      {_counted(row['kind'] for row in books.movements)}"
     yield f"differences {_counted(row['kind'] for row in books.discrepancies)}"
     yield f"deliveries  {mail.attempts} attempts at {len(mail.sent)} events; {len(outcome.worked)} events worked"
     yield f"faults      {_listed(outcome.injected)}"

@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from db.invariants import find_violations, load
-from tests.simulation import books, promises, subscribed
+from tests.simulation import books, given_back, promises, subscribed
 from tests.simulation.books import Books, Worked
 from tests.simulation.chaos import Chaos
 from tests.simulation.customers import Street, Visit
 from tests.simulation.figures import Meter, Slowest, Stopwatch, slowest_after
 from tests.simulation.jobs import a_clock, run
+from tests.simulation.money_back import Contested, GivenBack
 from tests.simulation.promises import Broken
 from tests.simulation.settling import settle
 from tests.simulation.stack import Stack, started
 from tests.simulation.truth import Mail, Truth, read_mail, read_truth
-from tests.simulation.visits import SUBSCRIBERS, plan_visit, serve
+from tests.simulation.visits import MONEY_BACK, SUBSCRIBERS, plan_visit, serve
 
 #: Customers who are being served at once.
 AT_ONCE = 32
@@ -38,13 +39,14 @@ VISITS_MOST = 4
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What to run. ``minutes`` spreads the customers over so long; 0: as fast as they are served. ``subscribers``: how
-    many of them come for a subscription."""
+    many of them come for a subscription; ``money_back``: of how many the money goes back."""
 
     seed: int
     payments: int
     minutes: float
     gap_seconds: float
     subscribers: float = SUBSCRIBERS
+    money_back: float = MONEY_BACK
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ async def _drive(wanted: Wanted, street: Street, chaos: Chaos, meter: Meter) -> 
             if street.room.locked() or meter.owed > CROWDED or stopwatch.seconds < len(visits) * pause:
                 await asyncio.sleep(0.01)
                 continue
-            visit, wish = plan_visit(wanted.seed, len(visits), wanted.subscribers)
+            visit, wish = plan_visit(wanted.seed, len(visits), wanted.subscribers, wanted.money_back)
             visits.append(visit)
             group.create_task(serve(street, visit, wish))
             await asyncio.sleep(0)
@@ -158,7 +160,8 @@ async def _compare(
         *promises.check_pages(ours, truth),
         *promises.check_work(owed, ours),
         *promises.check_visits(visits, ours),
-        *subscribed.check_all(ours, truth.billing),
+        *subscribed.check_all(ours, truth.billing, truth.money_back),
+        *given_back.check_all(ours, truth, visits),
         *violated,
     ]
     slowest = slowest_after(chaos.struck, worked)
@@ -180,10 +183,17 @@ async def _tell_first(stack: Stack, outcome: Outcome) -> str:
             lines.append(f"  visit {visit.number}: {visit.user} wants {visit.plan} at {visit.gateway}, {visit.wish}")
             lines += [f"    {line}" for line in visit.diary]
     lines += [f"  at the gateway: {taken}" for taken in outcome.truth.taken if taken.order_id == order_id]
+    lines += [f"  at the gateway: {each}" for each in _went_back(outcome.truth, order_id)]
     lines += [f"  at the gateway: {page}" for page in outcome.truth.pages if page.order_id == order_id]
     lines += [f"  at the gateway: {each}" for each in outcome.truth.billing.subscriptions if each.order_id == order_id]
     lines.append(await books.tell(stack.pool, order_id))
     return "\n".join(lines)
+
+
+def _went_back(truth: Truth, order_id: str) -> list[GivenBack | Contested]:
+    payments = {(taken.gateway, taken.payment_id) for taken in truth.taken if taken.order_id == order_id}
+    found: list[GivenBack | Contested] = [*truth.money_back.refunds, *truth.money_back.disputes]
+    return [each for each in found if (each.gateway, each.payment) in payments]
 
 
 def _say(text: str) -> None:

@@ -1,20 +1,21 @@
 """The promises about subscriptions, as questions to both sides' books once everything has settled.
 
 Whether one gives access is worked out here once more, from what the gateways hold: by the default policy, which takes
-access with a renewal's first failure.
+access with a renewal's first failure, and for a period whose money is wholly refunded or held by a dispute.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 from payments.order import SETTLED
 from payments.subscription import MOVES
 from tests.simulation.billing import Begun, Billed, Billing
 from tests.simulation.books import Books, Row
+from tests.simulation.money_back import MoneyBack
 from tests.simulation.promises import Broken
 
 LIVING = frozenset({"trialing", "active", "past_due", "paused", "unpaid"})
@@ -26,25 +27,30 @@ KEY_SECONDS = 24 * 60 * 60
 GRACE = timedelta(hours=24)
 
 
+#: Before any period.
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+
+NOTHING_BACK = MoneyBack()
+
 ONE_FACT = "one fact, one effect"
 
 
-def check_all(books: Books, billing: Billing) -> Iterator[Broken]:
+def check_all(books: Books, billing: Billing, back: MoneyBack) -> Iterator[Broken]:
     """Every promise about them."""
     begun = {each.order_id: each for each in billing.subscriptions if each.has_begun}
-    yield from check_subscriptions(books, billing)
+    yield from check_subscriptions(books, billing, back)
     yield from check_clicks(books)
     yield from check_unbegun(books, billing)
     for order_id, row in books.subscriptions.items():
         if order_id in begun:
             yield from check_invoices(books, begun[order_id])
-            yield from check_access(row, books.orders[order_id], begun[order_id], billing.now)
+            yield from check_access(row, books.orders[order_id], begun[order_id], billing.now, back)
             yield from check_notices(books, row, begun[order_id])
         yield from check_life(books, row)
     yield from check_customers(books, billing)
 
 
-def check_subscriptions(books: Books, billing: Billing) -> Iterator[Broken]:
+def check_subscriptions(books: Books, billing: Billing, back: MoneyBack) -> Iterator[Broken]:
     """What somebody began at a gateway is a row here, as the gateway holds it."""
     for begun in billing.subscriptions:
         row = books.subscriptions.get(begun.order_id)
@@ -57,7 +63,7 @@ def check_subscriptions(books: Books, billing: Billing) -> Iterator[Broken]:
         ours = row["status"], *_running(row["current_period_start"], row["current_period_end"], row["status"])
         if ours != theirs:
             yield Broken("a subscription is as its gateway holds it", f"{ours}, and there {theirs}", begun.order_id)
-        if books.orders[begun.order_id]["status"] != ("paid" if _is_paid_for(begun) else "pending"):
+        if books.orders[begun.order_id]["status"] != _standing(begun, back):
             said = f"begun by an order that is {books.orders[begun.order_id]['status']}: {begun}"
             yield Broken("paid means paid", said, begun.order_id)
 
@@ -71,6 +77,26 @@ def _is_paid_for(begun: Begun) -> bool:
     """What its order asked for was taken: the first invoice in full, or nothing, with a trial."""
     first = [each for each in begun.invoices if each.is_first]
     return all(_counts(each) for each in first)
+
+
+def _standing(begun: Begun, back: MoneyBack) -> str:
+    """How its order stands: by what the first invoice took, where it took anything."""
+    if not _is_paid_for(begun):
+        return "pending"
+    taken = [(each, name) for each in begun.invoices if each.is_first for name in _payments(each)]
+    if not taken or not all(is_taken_back(each, back) for each, _ in taken):
+        return "paid"
+    return "disputed" if any(back.is_held(name) for _, name in taken) else "refunded"
+
+
+def _payments(invoice: Billed) -> list[tuple[str, str]]:
+    return [(invoice.gateway, payment) for payment in invoice.payments]
+
+
+def is_taken_back(invoice: Billed, back: MoneyBack) -> bool:
+    """Its money buys nothing any more."""
+    names = _payments(invoice)
+    return bool(names) and all(back.is_gone(name, invoice.paid) for name in names)
 
 
 def _counts(invoice: Billed) -> bool:
@@ -128,28 +154,27 @@ def check_invoices(books: Books, begun: Begun) -> Iterator[Broken]:
             yield Broken("nothing is made up", f"there is no invoice {name}", begun.order_id)
 
 
-def check_access(row: Row, order: Row, begun: Begun, now: datetime) -> Iterator[Broken]:
+def check_access(row: Row, order: Row, begun: Begun, now: datetime, back: MoneyBack) -> Iterator[Broken]:
     """Access is what the policy makes of the gateway's truth."""
     lapses = row["lapses_at"] or row["until"]
     ours = row["active"] and (lapses is None or lapses > now)
-    theirs = order["status"] == "paid" and is_covered(begun, now)
+    theirs = order["status"] in SETTLED and is_covered(begun, now, back)
     if ours != theirs:
         promise = "no access without paid time or trial" if ours else "who has paid may use it"
         said = f"access {ours} ({row['reason']}, until {row['until']}, {row['lapses_at']}) at {now}: {begun}"
         yield Broken(promise, said, begun.order_id)
 
 
-def is_covered(begun: Begun, now: datetime) -> bool:
-    """By what is paid, or by its trial."""
-    paid_until = max((each.period_end for each in begun.invoices if each.period_end and _pays(each)), default=None)
+def is_covered(begun: Begun, now: datetime, back: MoneyBack = NOTHING_BACK) -> bool:
+    """By what is paid, or by its trial. Where the money of the newest period is gone, no renewal is on its way."""
+    paid = [(each.period_end, is_taken_back(each, back)) for each in begun.invoices if each.period_end and _pays(each)]
+    paid_until = max((end for end, is_gone in paid if not is_gone), default=None)
+    gone_until = max((end for end, is_gone in paid if is_gone), default=LONG_AGO)
+    ends = max(filter(None, (paid_until, begun.trial_end)), default=None)
     match begun.status:
-        case "trialing":
-            return begun.trial_end is not None and now < begun.trial_end + GRACE
-        case "active":
-            ends = max(filter(None, (paid_until, begun.trial_end)), default=None)
-            return ends is not None and now < ends + GRACE
+        case "trialing" | "active":
+            return ends is not None and now < ends + (GRACE if gone_until <= (paid_until or LONG_AGO) else timedelta(0))
         case "paused":
-            ends = max(filter(None, (paid_until, begun.trial_end)), default=None)
             return ends is not None and now < ends
         case _:
             return False

@@ -81,7 +81,7 @@ class Subscriber:
                 self.customer.visit.note(f"arranges {arranged} for {name}: {answer.status_code} {answer.text[:200]}")
 
 
-async def _subscribe(customer: Customer) -> Subscriber | None:
+async def subscribe(customer: Customer) -> Subscriber | None:
     """To the hosted page, and through it; None where that came to nothing."""
     page = await customer.ask(customer.new_key(), at="/create-subscription")
     if await customer.pay(page) != "paid" or page is None or page.subscription_id is None:
@@ -98,7 +98,7 @@ def _some_days(customer: Customer, least: int, most: int) -> int:
 
 async def stays(customer: Customer) -> None:
     """Subscribes, and is never heard of again."""
-    await _subscribe(customer)
+    await subscribe(customer)
 
 
 async def turns_back(customer: Customer) -> None:
@@ -124,21 +124,21 @@ async def subscribes_often(customer: Customer) -> None:
 
 async def cancels_in_time(customer: Customer) -> None:
     """With the end of what is paid."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     if subscriber and await customer.later(_some_days(customer, 1, 40)):
         await subscriber.ask("cancel", atPeriodEnd=True)
 
 
 async def cancels_at_once(customer: Customer) -> None:
     """With what is paid still running."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     if subscriber and await customer.later(_some_days(customer, 0, 40)):
         await subscriber.ask("cancel", atPeriodEnd=False)
 
 
 async def thinks_better_of_it(customer: Customer) -> None:
     """Cancels with the period, and takes that back."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     if subscriber and await customer.later(_some_days(customer, 1, 20)):
         await subscriber.ask("cancel", atPeriodEnd=True)
         if await customer.later(HOUR):
@@ -147,7 +147,7 @@ async def thinks_better_of_it(customer: Customer) -> None:
 
 async def pauses(customer: Customer) -> None:
     """And goes on, within the period or after it, or never."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     if subscriber and await customer.later(_some_days(customer, 1, 35)):
         await subscriber.ask("pause")
         if customer.draw.random() < 0.7 and await customer.later(_some_days(customer, 0, 50)):
@@ -156,7 +156,7 @@ async def pauses(customer: Customer) -> None:
 
 async def changes_plan(customer: Customer) -> None:
     """To another one of the same currency, dearer or cheaper; sometimes back again."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     own = next(plan for plan in SUBSCRIBED if plan.id == customer.visit.plan)
     others = [plan for plan in SUBSCRIBED if plan.currency == own.currency and plan is not own]
     if subscriber and others and await customer.later(_some_days(customer, 1, 40)):
@@ -167,7 +167,7 @@ async def changes_plan(customer: Customer) -> None:
 
 async def fails_and_pays(customer: Customer) -> None:
     """A renewal fails, and is paid by its link."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     if subscriber and await customer.later(HOUR):
         await subscriber.have_the_bank(nextPayment="fail")
         if await customer.later(A_MONTH):
@@ -176,7 +176,7 @@ async def fails_and_pays(customer: Customer) -> None:
 
 async def fails_and_gets_another_card(customer: Customer) -> None:
     """The card goes bad, and is another one by the time that the gateway tries again."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     if subscriber and await customer.later(HOUR):
         await subscriber.have_the_bank(card=GOES_BAD)
         if await customer.later(A_MONTH):
@@ -185,6 +185,6 @@ async def fails_and_gets_another_card(customer: Customer) -> None:
 
 async def fails_for_good(customer: Customer) -> None:
     """The card goes bad, and nobody cares."""
-    subscriber = await _subscribe(customer)
+    subscriber = await subscribe(customer)
     if subscriber and await customer.later(HOUR):
         await subscriber.have_the_bank(card=GOES_BAD)

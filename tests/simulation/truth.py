@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.simulation.billing import Billing, read_billing
+from tests.simulation.money_back import MoneyBack, read_money_back
 from tests.simulation.stack import Stack
 
 
@@ -43,6 +44,7 @@ class Truth:
     taken: tuple[Taken, ...]
     pages: tuple[Page, ...]
     billing: Billing
+    money_back: MoneyBack = field(default_factory=MoneyBack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ async def read_truth(stack: Stack) -> Truth:
             ),
         ),
         billing=billing,
+        money_back=await read_money_back(stack),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import httpx
 
 from tests.simulation import customers as buyers
+from tests.simulation import regrets
 from tests.simulation import subscribers as lives
 from tests.simulation.customers import Customer, Street, Visit, Wish
 from tests.simulation.stack import ON_SALE, SUBSCRIBED
@@ -50,17 +51,46 @@ LIVES: Sequence[tuple[int, Wish, tuple[str, ...]]] = (
     (2, lives.fails_for_good, BOTH),
 )
 
-#: Of all visits, how many are for a subscription, unless it is said otherwise.
+#: Those whose money goes back, or may have to.
+REGRETS: Sequence[tuple[int, Wish, tuple[str, ...]]] = (
+    (4, regrets.asks_it_back, BOTH),
+    (3, regrets.asks_twice_at_once, BOTH),
+    (4, regrets.asks_for_parts, BOTH),
+    (4, regrets.asks_for_too_much, BOTH),
+    (3, regrets.asks_by_payment, BOTH),
+    (1, regrets.asks_without_leave, BOTH),
+    (6, regrets.is_given_back, BOTH),
+    (4, regrets.is_given_back_from_both_sides, BOTH),
+    (6, regrets.is_disputed, BOTH),
+    (3, regrets.is_disputed_twice, BOTH),
+    (5, regrets.is_disputed_as_it_goes_back, BOTH),
+    (2, regrets.is_settled_before_its_money, STRIPE),
+)
+
+REGRETTED_LIVES: Sequence[tuple[int, Wish, tuple[str, ...]]] = (
+    (2, regrets.asks_a_period_back, BOTH),
+    (1, regrets.is_given_a_period_back, BOTH),
+    (2, regrets.disputes_a_period, BOTH),
+)
+
+#: Of all visits, how many are for a subscription, and of how many the money goes back, unless it is said otherwise.
 SUBSCRIBERS = 0.15
+MONEY_BACK = 0.15
 
 #: So many customers come again and again.
 USERS = 1000
 
 
-def plan_visit(seed: int, number: int, subscribers: float = SUBSCRIBERS) -> tuple[Visit, Wish]:
+def plan_visit(
+    seed: int, number: int, subscribers: float = SUBSCRIBERS, money_back: float = MONEY_BACK
+) -> tuple[Visit, Wish]:
     """Who comes as the nth, and what they want: the same for the same seed."""
     draw = stream(seed, "visit", number)
-    wishes, on_sale = (LIVES, SUBSCRIBED) if draw.random() < subscribers else (WISHES, ON_SALE)
+    regret = stream(seed, "regret", number).random() < money_back
+    is_subscriber = draw.random() < subscribers
+    wishes, on_sale = (LIVES, SUBSCRIBED) if is_subscriber else (WISHES, ON_SALE)
+    if regret:
+        wishes = REGRETTED_LIVES if is_subscriber else REGRETS
     [(_, wish, gateways)] = draw.choices(wishes, [weight for weight, *_ in wishes])
     visit = Visit(
         number,

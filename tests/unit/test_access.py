@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from payments.access import NONE_YET, Access, AccessReason, Claim, best_claim, decide_access, turning_points
 from payments.dunning import DEFAULT, Policy
+from payments.invoice import TakenBack
 from payments.snapshot import SubscriptionStatus
 from tests.subscribed import DAY, MONTH, NOON
 
@@ -25,6 +26,8 @@ HOUR = timedelta(hours=1)
 PATIENT = replace(DEFAULT, suspend_after=timedelta(days=5))
 ENDLESS = replace(DEFAULT, suspend_after=None)
 STRICT = replace(DEFAULT, pause_keeps_paid_time=False, grace=timedelta(0))
+
+REFUNDED, DISPUTED = TakenBack.REFUNDED, TakenBack.DISPUTED
 
 
 def claim(status: SubscriptionStatus = ACTIVE, **more: Any) -> Claim:
@@ -59,6 +62,11 @@ CASES: list[tuple[str, Claim, Policy, datetime, Access]] = [
     ("no renewal came",                     claim(),                                    DEFAULT, LATE, refuses(AccessReason.ENDED, END + DAY)),
     ("no renewal came, and no grace",       claim(),                                    STRICT,  END,  refuses(AccessReason.ENDED, END)),
     ("a debt has no grace",                 claim(PAST_DUE),                            DEFAULT, END,  refuses(AccessReason.PAYMENT_FAILED, END)),
+    # Its money went back.
+    ("all of it",                           Claim(ACTIVE, taken_back=REFUNDED),         DEFAULT, SOON, refuses(AccessReason.REFUNDED, None)),
+    ("after a month that stays paid",       claim(taken_back=REFUNDED),                 DEFAULT, END,  refuses(AccessReason.REFUNDED, END)),
+    ("within a month that stays paid",      claim(taken_back=DISPUTED),                 DEFAULT, SOON, gives(AccessReason.PAID, END)),
+    ("or a bank has it",                    claim(taken_back=DISPUTED),                 DEFAULT, END,  refuses(AccessReason.DISPUTED, END)),
     # It is set to end.
     ("to the end that it is set to",        claim(ends_at=END),                         DEFAULT, SOON, gives(AccessReason.PAID, END)),
     ("which comes without grace",           claim(ends_at=END),                         DEFAULT, END,  refuses(AccessReason.CANCELLED, END)),

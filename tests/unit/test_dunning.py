@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from payments.dunning import DEFAULT, FIELDS, Policy, PolicyError, due, next_step_at, read_policy, steps
+from payments.dunning import DEFAULT, FIELDS, Period, Policy, PolicyError, due, next_step_at, read_policy, steps
 from payments.invoice import Invoice, InvoiceReason, InvoiceStatus
 from payments.occurrence import Occurrence
 from payments.snapshot import ENDED, SubscriptionStatus
@@ -45,6 +45,8 @@ def test_what_is_said_is_read() -> None:
         "pause_keeps_paid_time": False,
         "trial_notice_days": False,
         "renewal_notice_days": 30,
+        "refunded_invoice": "keep",
+        "disputed_invoice": "keep",
     }
 
     assert read_policy(told) == Policy(
@@ -55,6 +57,8 @@ def test_what_is_said_is_read() -> None:
         pause_keeps_paid_time=False,
         trial_notice=None,
         renewal_notice=30 * DAY,
+        refunded_invoice=Period.KEEP,
+        disputed_invoice=Period.KEEP,
     )
 
 
@@ -78,6 +82,8 @@ def test_what_is_said_is_read() -> None:
         ({"pause_keeps_paid_time": 1}, "pause_keeps_paid_time takes"),
         ({"trial_notice_days": {}}, "trial_notice_days takes"),
         ({"renewal_notice_days": None}, "renewal_notice_days takes"),
+        ({"refunded_invoice": "suspend"}, "refunded_invoice takes revoke or keep"),
+        ({"disputed_invoice": []}, "disputed_invoice takes suspend or keep"),
         ({"cancel_after_days": 7}, "cancel_after_days must be more than the last of remind_after_days"),
         ({"cancel_after_days": 0, "remind_after_days": []}, "cancel_after_days must be more"),
         ({"suspend_after_days": 22}, "suspend_after_days must not be more"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from payments.money import EXPONENTS, Money, MoneyError, exponent, written
+from payments.money import EXPONENTS, Flow, Money, MoneyError, exponent, written
 
 
 @pytest.mark.parametrize("minor", [1.0, "1", True, None, -1, 2**63])
@@ -71,3 +71,12 @@ def test_every_exception_to_two_decimals_is_a_currency() -> None:
     for currencies in EXPONENTS.values():
         for currency in currencies:
             Money(1, currency)
+
+
+def test_money_that_flows_adds_up_across_nought_and_never_across_currencies() -> None:
+    took, gave = Flow.to_us(Money(300, "usd")), Flow.from_us(Money(500, "usd"))
+
+    assert took + gave == Flow(-200, "usd")
+    assert str(took + gave) == "-200 usd"
+    with pytest.raises(MoneyError, match="cannot add eur to usd"):
+        took + Flow(1, "eur")

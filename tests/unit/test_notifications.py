@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from payments.effects import FOLLOWS_OCCURRENCE, EffectKind
-from tests.owed import ANALYTICS, NOTIFY, SUBSCRIBED, effect
+from tests.owed import ANALYTICS, DISPUTED, NOT_REFUNDED, NOTIFY, REFUNDED, SUBSCRIBED, effect
 from workers.delivery.analytics import track_call
 from workers.delivery.mail import Letters, sender_address
 from workers.delivery.notifications import TYPES, notice, signers
@@ -33,7 +33,20 @@ def test_a_track_call_is_what_the_docs_show() -> None:
     assert track_call(effect(ANALYTICS)) == EXAMPLES["track"]
 
 
-@pytest.mark.parametrize("type_", sorted(set(TYPES) - {"payment.completed"}))
+OF_MONEY = {
+    "refund.succeeded": REFUNDED,
+    "refund.failed": NOT_REFUNDED,
+    "dispute.opened": DISPUTED,
+    "dispute.closed": DISPUTED | {"status": "lost", "gatewayStatus": "lost"},
+}
+
+
+@pytest.mark.parametrize("type_", OF_MONEY)
+def test_what_is_told_of_money_that_goes_back_is_what_the_docs_show(type_: str) -> None:
+    assert notice(effect(f"notify.{type_}", **OF_MONEY[type_])) == EXAMPLES[type_]
+
+
+@pytest.mark.parametrize("type_", sorted(set(TYPES) - {"payment.completed", *OF_MONEY}))
 def test_what_is_told_of_a_subscription_is_what_the_docs_show(type_: str) -> None:
     assert notice(effect(f"notify.{type_}", **SUBSCRIBED)) == EXAMPLES[type_]
 
@@ -55,7 +68,8 @@ def test_every_kind_that_follows_a_move_can_be_told(kind: EffectKind) -> None:
         "analytics": track_call,
     }[kind.partition(".")[0]]
 
-    assert compose(effect(kind, **(SUBSCRIBED if kind in OF_SUBSCRIPTIONS else {})))
+    told = OF_MONEY.get(kind.partition(".")[2], SUBSCRIBED if kind in OF_SUBSCRIPTIONS else {})
+    assert compose(effect(kind, **told))
 
 
 def test_a_later_field_of_the_detail_does_not_leak_out() -> None:

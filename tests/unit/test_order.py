@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -30,9 +31,12 @@ from payments.order import (
     OrderStatus,
     Outcome,
     Record,
+    Returned,
+    Settled,
     Stale,
     Surplus,
     decide,
+    settle,
 )
 from payments.payment import Payment, PaymentStatus, Standing
 
@@ -165,6 +169,8 @@ def test_the_order_table(name: str, before: Order, event: OrderEvent, outcome: O
         (LateSuccess.FULFIL, True, Held(TEN)),
         (LateSuccess.HOLD, False, Held(TEN)),
         (LateSuccess.HOLD, True, Held(TEN)),
+        (LateSuccess.REFUND, False, Returned(TEN)),
+        (LateSuccess.REFUND, True, Returned(TEN)),
     ],
 )
 @pytest.mark.parametrize("status", [FAILED, CANCELLED])
@@ -174,8 +180,9 @@ def test_f71_success_after_we_gave_up_follows_the_policy(
     assert decide(order(status, replaced=replaced), paid(), policy) == outcome
 
 
-def test_a_promise_that_comes_late_lapses_under_hold() -> None:
-    assert decide(order(FAILED), PaymentAuthorised("pay_1", TEN), LateSuccess.HOLD) == Record()
+@pytest.mark.parametrize("policy", [LateSuccess.HOLD, LateSuccess.REFUND])
+def test_a_promise_that_comes_late_lapses_unless_it_may_pay(policy: LateSuccess) -> None:
+    assert decide(order(FAILED), PaymentAuthorised("pay_1", TEN), policy) == Record()
 
 
 @pytest.mark.parametrize("policy", list(LateSuccess))
@@ -185,8 +192,37 @@ def test_money_through_a_new_page_of_a_failed_order_is_not_late(status: OrderSta
 
 
 @pytest.mark.parametrize("status", [FAILED, CANCELLED])
-def test_f71_a_subscription_that_is_paid_late_is_held_too(status: OrderStatus) -> None:
-    assert decide(order(status, begins_subscription=True), paid(None), LateSuccess.HOLD) == Held(TEN)
+@pytest.mark.parametrize("policy", [LateSuccess.HOLD, LateSuccess.REFUND])
+def test_f71_a_subscription_that_is_paid_late_is_held_and_never_sent_back_by_itself(
+    status: OrderStatus, policy: LateSuccess
+) -> None:
+    assert decide(order(status, begins_subscription=True), paid(None), policy) == Held(TEN)
+
+
+def test_f71_where_nothing_was_due_there_is_nothing_to_send_back() -> None:
+    late = order(CANCELLED, expected=NOTHING)
+
+    assert decide(late, paid(None, NOTHING), LateSuccess.REFUND) == Held(NOTHING)
+
+
+def test_f71_late_money_of_another_amount_is_for_a_person_under_every_policy() -> None:
+    for policy in LateSuccess:
+        assert decide(order(CANCELLED), paid("pi_1", NINE), policy) == Mismatch(TEN, NINE)
+
+
+def test_f71_more_late_money_goes_back_also_after_the_first_has_gone() -> None:
+    returned = replace(taken("pi_1", Standing.RETURNED), refunded=TEN.minor)
+    late = order(OrderStatus.REFUNDED, returned)
+
+    assert decide(late, paid("pi_2"), LateSuccess.REFUND) == Returned(TEN)
+    assert decide(late, paid("pi_2", NINE), LateSuccess.REFUND) == Mismatch(TEN, NINE)
+    assert decide(late, paid("pi_2"), LateSuccess.FULFIL) == Surplus(TEN)
+
+
+def test_f71_more_late_money_goes_back_like_the_first() -> None:
+    late = order(FAILED, taken("pi_1", Standing.RETURNED))
+
+    assert decide(late, paid("pi_2"), LateSuccess.REFUND) == Returned(TEN)
 
 
 @pytest.mark.parametrize("policy", list(LateSuccess))
@@ -234,3 +270,81 @@ def test_only_the_gateways_word_for_the_right_money_pays(status: OrderStatus) ->
 def test_no_move_leads_from_a_state_to_itself_or_out_of_nothing() -> None:
     assert all(before is not after for before, after in MOVES)
     assert all(after is not PENDING for _, after in MOVES)
+
+
+# --- money that goes back ---
+
+
+def went(name: str, back: int = 0, standing: Standing = Standing.ACCEPTED, *, disputed: bool = False) -> Payment:
+    return Payment(name, TEN, PaymentStatus.SUCCEEDED, standing, refunded=back, is_disputed=disputed)
+
+
+SETTLES: list[tuple[str, Order, OrderStatus, int]] = [
+    ("as it was", order(PAID, went("a")), PAID, 0),
+    ("in part", order(PAID, went("a", 400)), PAID, 400),
+    ("all of it", order(PAID, went("a", 1000)), REFUNDED, 1000),
+    ("the bank has it", order(PAID, went("a", disputed=True)), DISPUTED, 0),
+    ("part of it, and the bank has the rest", order(PAID, went("a", 400, disputed=True)), DISPUTED, 400),
+    ("all of it, and the bank has it too", order(REFUNDED, went("a", 1000, disputed=True)), DISPUTED, 1000),
+    ("all of it, and the dispute was won", order(DISPUTED, went("a", 1000)), REFUNDED, 1000),
+    ("the dispute was won", order(DISPUTED, went("a")), PAID, 0),
+    ("it came back to us", order(REFUNDED, went("a")), PAID, 0),
+    ("what was paid twice went back", order(PAID, went("a"), went("b", 1000, Standing.SURPLUS)), PAID, 0),
+    ("the first of two went back", order(PAID, went("a", 1000), went("b", 0, Standing.SURPLUS)), PAID, 0),
+    ("more than was paid twice went back", order(PAID, went("a", 400), went("b", 1000, Standing.SURPLUS)), PAID, 400),
+    ("less than was paid twice went back", order(PAID, went("a", 400), went("b", 300, Standing.SURPLUS)), PAID, 0),
+    ("both went back", order(PAID, went("a", 1000), went("b", 1000, Standing.SURPLUS)), REFUNDED, 1000),
+    ("one of two is disputed", order(PAID, went("a", disputed=True), went("b", 0, Standing.SURPLUS)), PAID, 0),
+    (
+        "one went back and one is disputed",
+        order(PAID, went("a", 1000), went("b", 0, Standing.SURPLUS, disputed=True)),
+        DISPUTED,
+        0,
+    ),
+    ("money that does not count", order(PAID, went("a", 1000), went("b", 0, Standing.HELD)), REFUNDED, 1000),
+    ("nothing was due", order(PAID, expected=NOTHING), PAID, 0),
+    ("nothing has a name yet", order(PAID, went("b", 1000, Standing.SURPLUS)), PAID, 1000),
+    (
+        "late, and back, and paid twice after that",
+        order(PAID, went("a"), went("b", 1000, Standing.SURPLUS), went("c", 1000, Standing.RETURNED)),
+        PAID,
+        1000,
+    ),
+    ("late, and on its way back", order(FAILED, went("a", 0, Standing.RETURNED)), FAILED, 0),
+    ("late, and back", order(FAILED, went("a", 1000, Standing.RETURNED)), REFUNDED, 1000),
+    ("late, and back, of a cancelled one", order(CANCELLED, went("a", 1000, Standing.RETURNED)), REFUNDED, 1000),
+    ("late, and returned by the bank", order(REFUNDED, went("a", 0, Standing.RETURNED)), REFUNDED, 0),
+    ("held, and back", order(FAILED, went("a", 1000, Standing.HELD)), FAILED, 0),
+    ("nobody knows yet", order(PENDING, known("a", PaymentStatus.PENDING)), PENDING, 0),
+]
+
+
+@pytest.mark.parametrize(("given", "status", "refunded"), [c[1:] for c in SETTLES], ids=[c[0] for c in SETTLES])
+def test_how_an_order_stands_by_what_went_back(given: Order, status: OrderStatus, refunded: int) -> None:
+    assert settle(given) == Settled(status, Money(refunded, "usd"))
+
+
+@pytest.mark.parametrize("given", [case[1] for case in SETTLES], ids=[case[0] for case in SETTLES])
+def test_what_is_settled_is_a_legal_move_and_settles_no_further(given: Order) -> None:
+    to = settle(given).status
+
+    assert to is given.status or (given.status, to) in MOVES
+    assert settle(replace(given, status=to)).status is to
+
+
+def test_a_status_never_depends_on_the_one_before() -> None:
+    for back, disputed in itertools.product((0, 400, 1000), (False, True)):
+        found = {settle(order(status, went("a", back, disputed=disputed))).status for status in SETTLED}
+
+        assert len(found) == 1
+
+
+def test_refunded_money_of_another_currency_is_not_added_up() -> None:
+    euros = Payment("b", TEN_EUROS, PaymentStatus.SUCCEEDED, Standing.SURPLUS, refunded=1000)
+
+    assert settle(order(PAID, went("a", 100), euros)).refunded == Money(100, "usd")
+
+
+def test_what_a_person_must_accept_waits_no_more_once_it_went_back() -> None:
+    assert order(FAILED, went("a", 0, Standing.HELD)).has_unreviewed_money
+    assert not order(FAILED, went("a", 1000, Standing.HELD)).has_unreviewed_money

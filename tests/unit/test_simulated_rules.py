@@ -39,6 +39,7 @@ from payments.order import (
     OrderStatus,
     Outcome,
     Record,
+    Returned,
     Stale,
     Surplus,
     decide,
@@ -54,7 +55,11 @@ STANDINGS: dict[type[Outcome], Standing] = {
     Surplus: Standing.SURPLUS,
     Mismatch: Standing.MISMATCHED,
     Held: Standing.HELD,
+    Returned: Standing.RETURNED,
 }
+
+#: The right money, that came after we gave up and did not pay.
+LATE = (Standing.HELD, Standing.RETURNED)
 
 
 @dataclass
@@ -221,9 +226,9 @@ class World:
         self._settle()
         taken = self._at(Stage.TAKEN)
         right = {each.id for each in taken if each.amount == OWED}
-        held = {each.gateway_payment_id for each in self._taken() if each.standing is Standing.HELD}
+        late = {each.gateway_payment_id for each in self._taken() if each.standing in LATE}
         assert {each.gateway_payment_id: each.amount for each in self._taken()} == {e.id: e.amount for e in taken}
-        assert (self.book.status is OrderStatus.PAID) == bool(right - held)
+        assert (self.book.status is OrderStatus.PAID) == bool(right - late)
         assert self.book.status is not OrderStatus.PENDING or self.book.has_unreviewed_money
         self.check()
 
@@ -287,7 +292,7 @@ class World:
                 self.book = replace(self.book, attempt_failed=True)
             case Capture(payment_id=payment_id):
                 self.captures.append(payment_id)
-            case Record() | Stale() | Surplus() | Mismatch() | Held():
+            case Record() | Stale() | Surplus() | Mismatch() | Held() | Returned():
                 pass
         self._learn_end(fact)
 

@@ -18,7 +18,7 @@ from payments.difference import PROPOSED, Difference
 from payments.dunning import DEFAULT
 from payments.events import SubscriptionTold, UpcomingInvoice
 from payments.failure import Failure, FailureCode
-from payments.invoice import Advice, InvoicePayment, InvoiceReason, InvoiceSighting, InvoiceStatus
+from payments.invoice import Advice, InvoicePayment, InvoiceReason, InvoiceSighting, InvoiceStatus, TakenBack
 from payments.money import Money
 from payments.occurrence import Occurrence, Owed
 from payments.payment import Standing
@@ -484,6 +484,68 @@ def test_a_change_after_a_halt_that_a_renewal_has_overtaken_leaves_nothing_in_do
     assert (found.wants_read, found.raised, read.raised) == (False, (), ())
 
 
+# --- a month in place of a year ---
+
+YEAR, GONE_OVER = 365 * DAY, NOON + 10 * DAY
+
+
+def gone_over() -> Subscription:
+    """Begun for a year, and gone over to a month on the tenth day, which was paid less what was left of the year."""
+    yearly = after(subscription(), told(ACTIVE, period_end=NOON + YEAR), paid(period_end=NOON + YEAR))
+    now = {"period_start": GONE_OVER, "period_end": GONE_OVER + MONTH}
+    monthly = told(ACTIVE, GONE_OVER, price_id="price_2", **now)
+    return after(yearly, monthly, paid("in_2", GONE_OVER, reason=CHANGE, has_proration=True, **now), now=GONE_OVER)
+
+
+def test_a_month_that_has_replaced_a_year_is_paid_to_its_own_end() -> None:
+    held = gone_over()
+
+    paused = after(
+        held, told(PAUSED, LATER + 10 * DAY, price_id="price_2", period_end=GONE_OVER + MONTH), now=GONE_OVER
+    )
+    over = keep_time(paused, DEFAULT, GONE_OVER + 2 * MONTH).after
+
+    assert held.access == Access(active=True, until=GONE_OVER + MONTH, reason=AccessReason.PAID)
+    assert (over.access.active, over.access.reason) == (False, AccessReason.PAUSED)
+
+
+def test_a_year_that_a_month_has_replaced_overtakes_no_renewal_of_that() -> None:
+    over = GONE_OVER + MONTH
+    renewal = failed("in_3", over, reason=InvoiceReason.RENEWAL, period_start=over, period_end=over + MONTH)
+
+    found = followed(gone_over(), replace(renewal, snapshot=snapshot(PAST_DUE, period_end=over + MONTH)), over)
+
+    assert found.after.failing is not None
+    assert (found.after.access.active, found.after.access.reason) == (False, AccessReason.PAYMENT_FAILED)
+    assert Occurrence.RENEWAL_FAILED in kinds(found)
+    assert found.next_step_at is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "until", "later"),
+    [
+        ("in_1", GONE_OVER + MONTH, AccessReason.GRACE),
+        ("in_2", GONE_OVER, AccessReason.REFUNDED),
+    ],
+)
+def test_of_a_year_that_a_month_has_replaced_nothing_is_left_to_give_when_the_months_money_goes_back(
+    name: str, until: datetime, later: AccessReason
+) -> None:
+    held = gone_over()
+    refunded = held.invoice(name)
+    assert refunded is not None
+
+    held = held.with_invoice(replace(refunded, taken_back=TakenBack.REFUNDED))
+    found = keep_time(held, DEFAULT, GONE_OVER).after
+    over = keep_time(held, DEFAULT, GONE_OVER + MONTH).after
+
+    assert found.access.until == until
+    assert over.access.reason is later
+
+
+# --- money after the end ---
+
+
 @pytest.mark.parametrize(("at", "is_late"), [(LATER + DAY, True), (LATER - SECOND, False), (None, False)])
 def test_a_renewal_that_is_paid_after_the_end_is_shown_to_a_person_and_announced_to_nobody(
     at: datetime | None, is_late: bool
@@ -524,6 +586,30 @@ def test_late_money_whose_payment_gets_its_name_only_when_it_is_read_is_held_the
     assert found.payment is not None
     assert found.payment.standing is Standing.HELD
     assert found.raised == unnamed.raised
+
+
+def test_late_money_that_was_told_before_the_end_is_held_when_the_end_has_it_read() -> None:
+    late = paid("in_2", LATER + DAY, month=1, taken_at=LATER + DAY)
+    heard = followed(running(), late, LATER + DAY)
+
+    ended = followed(heard.after, told(CANCELLED, LATER), LATER + DAY)
+    read = followed(ended.after, replace(late, told_at=None), LATER + DAY, is_read=True)
+    again = followed(read.after, replace(late, told_at=None), LATER + DAY, is_read=True)
+
+    assert heard.payment is not None
+    assert (ended.wants_read, ended.raised) == (True, ())
+    assert read.payment == heard.payment._replace(standing=Standing.HELD)
+    assert [raised.kind for raised in read.raised] == [Difference.LATE_SUCCESS]
+    assert (again.payment, again.raised, again.wants_read) == (None, (), False)
+
+
+@pytest.mark.parametrize(("heard_at", "wants_read"), [(NOON, False), (NOON + DAY, True)])
+def test_an_end_has_only_money_read_that_was_heard_of_about_then_or_later(heard_at: datetime, wants_read: bool) -> None:
+    renewed = after(running(), paid("in_2", heard_at, month=1), now=heard_at)
+
+    found = followed(renewed, told(CANCELLED, NOON + DAY), NOON + 2 * DAY)
+
+    assert found.wants_read is wants_read
 
 
 def test_what_was_paid_before_the_end_and_is_told_again_after_it_is_not_late() -> None:

@@ -110,7 +110,11 @@ def test_stripe_resumes(subscription: dict[str, Any], keeps_period: bool, expect
         (at_stripe(schedule="sub_sched_1"), BACK, (Release("sub_sched_1"),)),
         (at_stripe("paused"), NOW, NO),
         (at_stripe("past_due"), NOW, NO),
-        (at_stripe("past_due"), BACK, NO),
+        (at_stripe("past_due"), BACK, ()),
+        (at_stripe("unpaid", schedule="sub_sched_1"), BACK, (Release("sub_sched_1"),)),
+        (at_stripe("past_due", pending_update={"subscription_items": [{"price": {"id": "price_2"}}]}), NOW, ()),
+        (at_stripe("paused"), BACK, NO),
+        (at_stripe("canceled"), BACK, NO),
         (at_stripe("canceled"), LATER, NO),
         (at_stripe(items={"data": [{"id": "si_1"}, {"id": "si_2"}]}), NOW, NO),
     ],
@@ -201,6 +205,9 @@ def test_razorpay_takes_no_end_back_that_it_does_not_even_show() -> None:
         (at_razorpay("paused"), LATER, NO),
         (at_razorpay(), BACK, None),
         (at_razorpay(has_scheduled_changes=True), BACK, Verb.FORGET),
+        (at_razorpay("pending"), BACK, None),
+        (at_razorpay("halted", has_scheduled_changes=True), BACK, Verb.FORGET),
+        (at_razorpay("cancelled"), BACK, NO),
     ],
 )
 def test_f90_razorpay_changes_the_plan_of_a_card(

@@ -18,6 +18,11 @@ from workers.delivery.sender import SENT, NotNow, Settled, WrongSetting, stable_
 SUBSCRIPTION = ("subscriptionId", "orderId", "userId", "planId", "planName", "gateway", "status", "at")
 FAILED = ("invoiceId", "amount", "currency", "failureCode", "attempts", "nextAttemptAt", "payUrl")
 
+#: What every notification about a refund tells, and what every one about a dispute.
+MONEY = ("orderId", "subscriptionId", "userId", "planId", "planName", "gateway", "at", "paymentId", "gatewayPaymentId")
+REFUND = (*MONEY, "refundId", "gatewayRefundId", "amount", "currency", "status", "refundReason")
+DISPUTE = (*MONEY, "disputeId", "gatewayDisputeId", "amount", "currency", "status", "gatewayStatus", "disputeReason")
+
 #: Every type with its version and its fields. A field may be added; a change of meaning is a new version.
 TYPES: dict[str, tuple[int, tuple[str, ...]]] = {
     "payment.completed": (
@@ -35,6 +40,10 @@ TYPES: dict[str, tuple[int, tuple[str, ...]]] = {
     "subscription.cancel_scheduled": (1, (*SUBSCRIPTION, "endsAt")),
     "subscription.cancelled": (1, (*SUBSCRIPTION, "endedAt")),
     "subscription.plan_changed": (1, (*SUBSCRIPTION, "previousPlanId", "amount", "currency")),
+    "refund.succeeded": (1, REFUND),
+    "refund.failed": (1, (*REFUND, "failure")),
+    "dispute.opened": (1, (*DISPUTE, "evidenceDueAt")),
+    "dispute.closed": (1, (*DISPUTE, "withdrawn", "reinstated")),
     "access.suspended": (1, (*SUBSCRIPTION, "reason", "until")),
     "access.restored": (1, (*SUBSCRIPTION, "reason", "until")),
 }
